@@ -1,0 +1,201 @@
+"""A login as its server: we face the legacy client. Sans-IO: payloads in, events and packets out.
+
+The client proves that it knows the account's password; nothing here can let it in without that proof.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from .capabilities import offered
+from .constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD, Capability
+from .errors import LocalProtocolError, TLSRequired, UnexpectedPacket, UnsupportedClient
+from .handshake import (
+    ChangeUser,
+    HandshakeResponse41,
+    HandshakeV10,
+    LoginRequest,
+    ServerIdentity,
+    SSLRequest,
+    peek_capabilities,
+)
+from .packet import Sequence
+from .passwords import Verifier
+from .reply import FAST_AUTH_SUCCESS, AuthSwitchRequest, ERRPacket
+
+
+class State(Enum):
+    START = auto()
+    GREETED = auto()
+    TLS_STARTING = auto()
+    TLS_UP = auto()
+    SWITCHED = auto()
+    ANSWERED = auto()
+    ACCEPTED = auto()
+    ENDED = auto()
+
+
+class StartTLS(Enum):
+    """Event: the client asked for TLS; its ClientHello comes next."""
+
+    START_TLS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Event: send this packet, then read the answer."""
+
+    packet: bytes
+
+
+class Answered(Enum):
+    """Event: the client's answer is complete; `verify` says whether it is right."""
+
+    ANSWERED = auto()
+
+
+ServerLoginEvent = StartTLS | Send | Answered
+
+Lookup = Callable[[bytes], tuple[Verifier, ...]]
+"""User name as the client sent it → its verifiers; a dummy for a user that does not exist, never none."""
+
+_NEXT: dict[tuple[State, type], State] = {
+    (State.START, HandshakeV10): State.GREETED,
+    (State.START, ChangeUser): State.SWITCHED,
+    (State.GREETED, SSLRequest): State.TLS_STARTING,
+    (State.GREETED, HandshakeResponse41): State.ANSWERED,
+    (State.TLS_UP, HandshakeResponse41): State.ANSWERED,
+    (State.ANSWERED, AuthSwitchRequest): State.SWITCHED,
+    (State.SWITCHED, bytes): State.ANSWERED,
+}
+
+
+class ServerLogin:
+    """One login of one client.
+
+    `greeting` or `change_user` → `receive` until it returns Answered (after StartTLS: `tls_established`)
+    → `verify` → `success` or `failure`. Packets' sequence ids are checked by `sequence`.
+    Raises RemoteProtocolError for anything that has no place here.
+    """
+
+    def __init__(
+        self,
+        upstream: ServerIdentity,
+        connection_id: int,
+        lookup: Lookup,
+        *,
+        nonce: Callable[[], bytes],
+        tls: bool = False,
+        tls_required: bool = False,
+    ) -> None:
+        self.sequence = Sequence()
+        self.state = State.START
+        self.request: LoginRequest | None = None
+        self.using_password = False
+        self.plugin = NATIVE_PASSWORD if upstream.is_mariadb else CACHING_SHA2_PASSWORD
+        self._identity = offered(upstream, tls=tls)
+        self._connection_id = connection_id
+        self._lookup = lookup
+        self._make_nonce = nonce
+        self._tls_required = tls_required
+        self._nonce = nonce()
+        self._answer = b""
+
+    def greeting(self) -> bytes:
+        """The first packet."""
+        greeting = HandshakeV10(self._identity, self._connection_id, self._nonce, self.plugin)
+        self._step(HandshakeV10)
+        return self.sequence.frame(greeting.encode())
+
+    def change_user(self, payload: bytes, before: LoginRequest) -> bytes:
+        """The answer to a COM_CHANGE_USER packet: always an AuthSwitchRequest with a new nonce."""
+        self.sequence.next_id = 1
+        message = ChangeUser.decode(payload, before)
+        self._step(ChangeUser)
+        self.request = message.request
+        client_plugin = message.auth_plugin_name
+        if Capability.PLUGIN_AUTH not in before.capabilities:
+            client_plugin = NATIVE_PASSWORD
+        return self._auth_switch(client_plugin, self._lookup(message.request.user))
+
+    def receive(self, payload: bytes) -> ServerLoginEvent:
+        """The next payload from the client."""
+        if self.state is State.SWITCHED:
+            self._step(bytes)
+            return self._answered(payload)
+        if Capability.PROTOCOL_41 not in peek_capabilities(payload):
+            raise UnsupportedClient("the client speaks the protocol from before MySQL 4.1")
+        if SSLRequest.matches(payload) and Capability.SSL in self._identity.capabilities:
+            self._step(SSLRequest)
+            return StartTLS.START_TLS
+        return self._response(payload)
+
+    def tls_established(self) -> None:
+        """TLS is up: only the full login may follow."""
+        if self.state is not State.TLS_STARTING:
+            raise LocalProtocolError(f"TLS has no place in {self.state}")
+        self.state = State.TLS_UP
+
+    def verify(self) -> bool:
+        """Whether the client knows the password of the user it named. Every verifier is tried, in equal time."""
+        if self.state is not State.ANSWERED or self.request is None:
+            raise LocalProtocolError(f"nothing to verify in {self.state}")
+        verifiers = self._lookup(self.request.user)
+        right = [verifier.verify(self.plugin, self._nonce, self._answer) for verifier in verifiers]
+        self._answer = b""
+        self.state = State.ACCEPTED if any(right) else State.ENDED
+        return self.state is State.ACCEPTED
+
+    def success(self, ok_payload: bytes) -> bytes:
+        """The packets that let the client in. Only after `verify` said so."""
+        if self.state is not State.ACCEPTED:
+            raise LocalProtocolError(f"no success in {self.state}")
+        self.state = State.ENDED
+        fast = self.sequence.frame(FAST_AUTH_SUCCESS) if self.plugin == CACHING_SHA2_PASSWORD else b""
+        return fast + self.sequence.frame(ok_payload)
+
+    def failure(self, err: ERRPacket, *, with_sqlstate: bool = True) -> bytes:
+        """The packet that ends the login, at any point after the greeting."""
+        self.state = State.ENDED
+        return self.sequence.frame(err.encode(with_sqlstate=with_sqlstate))
+
+    def _response(self, payload: bytes) -> ServerLoginEvent:
+        if self._tls_required and self.state is State.GREETED:
+            raise TLSRequired("the client did not ask for TLS")
+        response = HandshakeResponse41.decode(payload, self._identity)
+        if Capability.SECURE_CONNECTION not in response.request.capabilities:
+            raise UnsupportedClient("the client has no SECURE_CONNECTION")
+        self._step(HandshakeResponse41)
+        self.request = response.request
+        client_plugin = response.auth_plugin_name
+        if client_plugin is None:
+            self.plugin = NATIVE_PASSWORD
+            return self._answered(response.auth_response)
+        verifiers = self._lookup(response.request.user)
+        if client_plugin == self.plugin and client_plugin in _plugins(verifiers):
+            return self._answered(response.auth_response)
+        self._step(AuthSwitchRequest)
+        return Send(self._auth_switch(client_plugin, verifiers))
+
+    def _auth_switch(self, client_plugin: str | None, verifiers: tuple[Verifier, ...]) -> bytes:
+        """To the client's own plugin if it can be checked, otherwise to native, which every client has."""
+        plugins = _plugins(verifiers)
+        wished = client_plugin if client_plugin in (CACHING_SHA2_PASSWORD, NATIVE_PASSWORD) else None
+        self.plugin = next(name for name in (wished, NATIVE_PASSWORD, CACHING_SHA2_PASSWORD) if name in plugins)
+        self._nonce = self._make_nonce()
+        return self.sequence.frame(AuthSwitchRequest(self.plugin, self._nonce + b"\0").encode())
+
+    def _answered(self, answer: bytes) -> Answered:
+        self._answer = answer
+        self.using_password = bool(answer)
+        return Answered.ANSWERED
+
+    def _step(self, message: type) -> None:
+        try:
+            self.state = _NEXT[self.state, message]
+        except KeyError:
+            raise UnexpectedPacket(f"{message.__name__} has no place in {self.state}") from None
+
+
+def _plugins(verifiers: tuple[Verifier, ...]) -> set[str]:
+    return {plugin for verifier in verifiers for plugin in verifier.plugins}

@@ -1,0 +1,195 @@
+"""CommandScanner: command starts in streams that are split anywhere."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mysql_wire.commands import MAX_KILL_PAYLOAD, CommandScanner
+from mysql_wire.constants import Capability, Command
+from mysql_wire.errors import PacketTooLarge, UnexpectedPacket
+from mysql_wire.packet import Header, frame
+
+OURS, THEIRS = 0x70000001, 4711
+
+
+def _kill_target(connection_id: int) -> int | None:
+    return THEIRS if connection_id == OURS else None
+
+
+NO_CAPABILITIES = Capability(0)
+
+
+def _scanner(capabilities: Capability = NO_CAPABILITIES, *, allow_replication: bool = False) -> CommandScanner:
+    return CommandScanner(capabilities, _kill_target, allow_replication)
+
+
+def _query(text: bytes) -> bytes:
+    return frame(b"\x03" + text, 0)
+
+
+def _feed(scanner: CommandScanner, data: bytes, cuts: list[int]) -> bytes:
+    out = bytearray()
+    start = 0
+    for end in [*sorted(cut % (len(data) + 1) for cut in cuts), len(data)]:
+        out += scanner.feed(memoryview(data)[start:end])
+        start = end
+    return bytes(out)
+
+
+KILLS = [
+    (b"KILL QUERY %d", True),
+    (b"kill %d", True),
+    (b"KILL CONNECTION %d ;", True),
+    (b"KILL HARD QUERY %d", True),
+    (b"/* ApplicationName=DBeaver */ KILL QUERY %d", True),
+    (b"-- why\n# not\n KILL %d", True),
+    (b"\x00\x01KILL QUERY %d", False),  # without QUERY_ATTRIBUTES these two bytes are text
+    (b"KILL QUERY %d; SELECT 1", False),
+    (b"KILL QUERY ID %d", False),
+    (b"/*! KILL */ KILL %d", False),
+    (b"SELECT 'KILL %d'", False),
+]
+
+
+@pytest.mark.parametrize(("text", "rewritten"), KILLS)
+@given(cuts=st.lists(st.integers(0, 80), max_size=8))
+@settings(max_examples=20)
+def test_kill_of_one_of_our_ids(text: bytes, rewritten: bool, cuts: list[int]) -> None:
+    expected = _query(text % (THEIRS if rewritten else OURS))
+    assert _feed(_scanner(), _query(text % OURS), cuts) == expected
+
+
+def test_kill_with_query_attributes() -> None:
+    scanner = _scanner(Capability.QUERY_ATTRIBUTES)
+    assert _feed(scanner, _query(b"\x00\x01KILL QUERY %d" % OURS), []) == _query(b"\x00\x01KILL QUERY %d" % THEIRS)
+
+
+def test_kill_of_another_id_passes_unchanged() -> None:
+    assert _feed(_scanner(), _query(b"KILL 5"), []) == _query(b"KILL 5")
+
+
+def test_a_long_statement_is_never_held_or_rewritten() -> None:
+    query = _query(b"KILL %d" % OURS + b" " * MAX_KILL_PAYLOAD)
+    scanner = _scanner()
+    out = b"".join(bytes(scanner.feed(memoryview(query)[i : i + 1])) for i in range(100))
+    assert len(out) >= 96
+    assert out + bytes(scanner.feed(memoryview(query)[100:])) == query
+
+
+@given(cuts=st.lists(st.integers(0, 9), max_size=5))
+def test_process_kill(cuts: list[int]) -> None:
+    packet = frame(b"\x0c" + OURS.to_bytes(4, "little"), 0)
+    assert _feed(_scanner(), packet, cuts) == frame(b"\x0c" + THEIRS.to_bytes(4, "little"), 0)
+
+
+@given(cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_replication_commands_are_blunted(cuts: list[int]) -> None:
+    for command in (Command.COM_BINLOG_DUMP, Command.COM_BINLOG_DUMP_GTID, Command.COM_REGISTER_SLAVE):
+        scanner = _scanner()
+        packet = frame(bytes((command,)) + b"rest of it", 0)
+        assert _feed(scanner, packet, cuts) == frame(b"\0rest of it", 0)
+        assert scanner.refused == command
+        assert _feed(_scanner(allow_replication=True), packet, cuts) == packet
+
+
+@given(cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_change_user_is_kept_back_whole(cuts: list[int]) -> None:
+    scanner = _scanner()
+    payload = b"\x11app\0\x14" + b"s" * 20 + b"shop\0"
+    assert _feed(scanner, frame(b"\x0e", 0) + frame(payload, 0), cuts) == frame(b"\x0e", 0)
+    assert scanner.change_user == payload
+
+
+def test_command_pipelined_behind_change_user_is_refused() -> None:
+    with pytest.raises(UnexpectedPacket):
+        _feed(_scanner(), frame(b"\x11app\0\0shop\0", 0) + frame(b"\x0e", 0), [])
+
+
+def test_change_user_above_the_limit_is_refused_from_its_header() -> None:
+    with pytest.raises(PacketTooLarge):
+        _scanner().feed(memoryview(Header(200_000, 0).encode() + b"\x11"))
+
+
+def test_packet_cut_by_the_end_of_the_stream_is_given_out() -> None:
+    scanner = _scanner()
+    assert bytes(scanner.feed(memoryview(_query(b"KILL 7")[:7]))) == b""
+    assert not scanner.at_boundary
+    assert scanner.flush() == _query(b"KILL 7")[:7]
+
+
+def test_empty_command_counts_and_passes() -> None:
+    scanner = _scanner()
+    assert _feed(scanner, frame(b"", 0), []) == frame(b"", 0)
+    assert (scanner.commands, scanner.last_command) == (1, None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Bytes of the client, the commands that start in them, and what RDS sent just before."""
+
+    data: bytes
+    commands: tuple[int, ...]
+    answer: bytes = b""
+
+
+SMALL = st.binary(max_size=40)
+
+
+@st.composite
+def _plain_command(draw: st.DrawFn) -> list[Step]:
+    command = draw(st.sampled_from([1, 2, 3, 0x0C, 0x0E, 0x16, 0x17, 0x18, 0x19, 0x1F]))
+    return [Step(frame(bytes((command,)) + draw(SMALL), 0), (command,))]
+
+
+@st.composite
+def _huge_command(draw: st.DrawFn) -> list[Step]:
+    first = Header(0xFFFFFF, 0).encode() + b"\x03" + b"x" * 0xFFFFFE
+    rest = draw(st.sampled_from([b"", b"\x01", b"\x11tail"]))
+    return [Step(first + frame(rest, 1), (3,))]
+
+
+@st.composite
+def _load_data(draw: st.DrawFn) -> list[Step]:
+    """LOAD DATA LOCAL whose request comes at any sequence id, with file data that looks like commands."""
+    request_id = draw(st.integers(1, 255))
+    name = draw(st.binary(min_size=1, max_size=20))
+    statement = Step(_query(b"LOAD DATA LOCAL"), (3,))
+    request = frame(b"\xfb" + name, request_id)
+    packets = []
+    sequence_id = request_id
+    for _ in range(draw(st.sampled_from([0, 1, 2, 300]))):
+        sequence_id = (sequence_id + 1) % 256
+        looks_like = draw(st.sampled_from([b"\x01", b"\x11abc", b"\x0c\x01\0\0\x70", b"\x03KILL 1"]))
+        packets.append(frame(looks_like, sequence_id))
+    packets.append(frame(b"", (sequence_id + 1) % 256))
+    return [statement, Step(b"".join(packets), (), draw(SMALL) + request)]
+
+
+CONVERSATIONS = st.lists(st.one_of(_plain_command(), _plain_command(), _load_data()), max_size=6)
+
+
+@given(CONVERSATIONS, st.lists(st.integers(0, 4000), max_size=6))
+@settings(max_examples=500, deadline=None)
+def test_command_starts_are_found_as_a_full_parser_finds_them(conversation: list[list[Step]], cuts: list[int]) -> None:
+    scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None)
+    seen = 0
+    for step in (step for steps in conversation for step in steps):
+        scanner.answered(memoryview(step.answer or frame(b"\0\0\0\2\0\0\0", 1)))
+        assert _feed(scanner, step.data, cuts) == step.data
+        seen += len(step.commands)
+        assert scanner.commands == seen
+        if step.commands:
+            assert scanner.last_command == step.commands[-1]
+        assert scanner.at_boundary
+
+
+@given(_huge_command(), st.lists(st.integers(0, 0x1000100), max_size=3))
+@settings(max_examples=10, deadline=None)
+def test_a_command_of_16_mib_is_one_command(steps: list[Step], cuts: list[int]) -> None:
+    scanner = _scanner(Capability.LOCAL_FILES)
+    for step in steps:
+        assert _feed(scanner, step.data, cuts) == step.data
+    assert scanner.commands == 1
+    assert scanner.at_boundary

@@ -1,0 +1,51 @@
+"""Scrambles, checked against PyMySQL's."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymysql._auth import scramble_caching_sha2, scramble_native_password
+
+from mysql_wire.constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD
+from mysql_wire.passwords import Verifier, native_scramble, sha2_scramble
+
+NONCE = b"0123456789abcdefghij"
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_answers_of_a_real_client_are_right(password: bytes) -> None:
+    verifier = Verifier.of(password)
+    assert verifier.verify(NATIVE_PASSWORD, NONCE, scramble_native_password(password, NONCE))
+    assert verifier.verify(CACHING_SHA2_PASSWORD, NONCE, scramble_caching_sha2(password, NONCE))
+    assert native_scramble(password, NONCE) == scramble_native_password(password, NONCE)
+    assert sha2_scramble(password, NONCE) == scramble_caching_sha2(password, NONCE)
+
+
+def test_wrong_answers() -> None:
+    verifier = Verifier.of(b"right")
+    for answer in (b"", b"right", native_scramble(b"wrong", NONCE), native_scramble(b"right", NONCE[::-1])):
+        assert not verifier.verify(NATIVE_PASSWORD, NONCE, answer)
+    assert not verifier.verify(CACHING_SHA2_PASSWORD, NONCE, native_scramble(b"right", NONCE))
+    assert not verifier.verify("mysql_clear_password", NONCE, b"right\0")
+
+
+def test_a_missing_part_is_a_method_not_offered() -> None:
+    whole = Verifier.of(b"pw")
+    only_sha2 = Verifier(native=None, sha2=whole.sha2)
+    assert only_sha2.plugins == (CACHING_SHA2_PASSWORD,)
+    assert not only_sha2.verify(NATIVE_PASSWORD, NONCE, native_scramble(b"pw", NONCE))
+    assert Verifier(native=whole.native, sha2=None).plugins == (NATIVE_PASSWORD,)
+
+
+def test_text_round_trip_and_no_digest_in_repr() -> None:
+    verifier = Verifier.of(b"pw")
+    assert Verifier.parse(verifier.format()) == verifier
+    assert Verifier.parse("sha2:" + "0" * 64).native is None
+    assert verifier.native is not None
+    assert verifier.native.hex() not in repr(verifier)
+
+
+@pytest.mark.parametrize("text", ["", "native:", "native:zz", "native:" + "0" * 38, "md5:00", "sha2:00,sha2:00"])
+def test_bad_text_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"hex") as caught:
+        Verifier.parse(text)
+    assert "zz" not in str(caught.value)

@@ -1,0 +1,229 @@
+"""The login that faces the legacy client, as conversations."""
+
+from collections.abc import Iterator
+
+import pytest
+from pymysql._auth import scramble_caching_sha2, scramble_native_password
+
+from mysql_wire.capabilities import LOGIN_CAPABILITIES
+from mysql_wire.constants import Capability, MariaDBCapability
+from mysql_wire.errors import (
+    LocalProtocolError,
+    MalformedPacket,
+    RemoteProtocolError,
+    TLSRequired,
+    UnexpectedPacket,
+    UnsupportedClient,
+)
+from mysql_wire.handshake import HandshakeResponse41, HandshakeV10, LoginRequest, ServerIdentity, ssl_request
+from mysql_wire.packet import Header
+from mysql_wire.passwords import Verifier
+from mysql_wire.reply import AuthSwitchRequest, ERRPacket
+from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
+
+SHA2, NATIVE = "caching_sha2_password", "mysql_native_password"
+MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255)
+MARIADB = ServerIdentity(b"11.8.9-MariaDB", Capability(0x81FFFFFE), MariaDBCapability(0x3D), 45)
+PASSWORD = b"correct horse"
+RIGHT = Verifier.of(PASSWORD)
+DUMMY = Verifier.of(b"nobody's")
+OK = b"\0\0\0\x02\0\0\0"
+
+
+def _nonces() -> Iterator[bytes]:
+    for digit in b"123456789":
+        yield bytes((digit,)) * 20
+
+
+def _lookup(user: bytes) -> tuple[Verifier, ...]:
+    return (RIGHT,) if user == b"app" else (DUMMY,)
+
+
+class Client:
+    """What a client does, by hand."""
+
+    def __init__(
+        self,
+        identity: ServerIdentity = MYSQL,
+        verifiers: tuple[Verifier, ...] | None = None,
+        *,
+        tls: bool = False,
+        tls_required: bool = False,
+    ) -> None:
+        nonces = _nonces()
+        self.login = ServerLogin(
+            identity,
+            0x70000001,
+            _lookup if verifiers is None else lambda _: verifiers,
+            nonce=lambda: next(nonces),
+            tls=tls,
+            tls_required=tls_required,
+        )
+        self.greeting = HandshakeV10.decode(self.login.greeting()[4:])
+
+    def response(self, answer: bytes, plugin: str | None, user: bytes = b"app", *, extra: int = 0) -> bytes:
+        flags = LOGIN_CAPABILITIES | Capability(extra)
+        if plugin is None:
+            flags &= ~Capability.PLUGIN_AUTH
+        request = LoginRequest(user, None, 45, 1 << 24, flags, MariaDBCapability(0))
+        payload = HandshakeResponse41(request, answer, plugin).encode()
+        return payload[:-1] if plugin is None else payload
+
+    def send(self, payload: bytes) -> StartTLS | Send | Answered:
+        self.login.sequence.accept(Header(len(payload), self.login.sequence.next_id))
+        return self.login.receive(payload)
+
+
+def _switch(event: object) -> AuthSwitchRequest:
+    assert isinstance(event, Send)
+    return AuthSwitchRequest.decode(event.packet[4:])
+
+
+def test_caching_sha2_fast_path() -> None:
+    client = Client()
+    assert client.greeting.auth_plugin_name == SHA2
+    answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
+    assert client.send(client.response(answer, SHA2)) is Answered.ANSWERED
+    assert client.login.verify()
+    assert client.login.success(OK) == b"\x02\0\0\x02\x01\x03" + b"\x07\0\0\x03" + OK
+
+
+def test_native_towards_mariadb_without_a_switch() -> None:
+    client = Client(MARIADB)
+    assert client.greeting.auth_plugin_name == NATIVE
+    client.send(client.response(scramble_native_password(PASSWORD, client.greeting.nonce), NATIVE))
+    assert client.login.verify()
+    assert client.login.success(OK) == b"\x07\0\0\x02" + OK
+
+
+@pytest.mark.parametrize(("named", "switched_to"), [(NATIVE, NATIVE), ("dummy_fallback_auth", NATIVE)])
+def test_another_plugin_gets_a_switch_with_a_new_nonce(named: str, switched_to: str) -> None:
+    client = Client()
+    switch = _switch(client.send(client.response(b"", named)))
+    assert switch.plugin_name == switched_to
+    assert switch.plugin_data[:20] != client.greeting.nonce
+    assert client.send(scramble_native_password(PASSWORD, switch.plugin_data[:20])) is Answered.ANSWERED
+    assert client.login.verify()
+    assert client.login.success(OK)[3] == 4
+
+
+def test_answer_over_the_old_nonce_is_wrong_after_a_switch() -> None:
+    client = Client()
+    client.send(client.response(b"", NATIVE))
+    client.send(scramble_native_password(PASSWORD, client.greeting.nonce))
+    assert not client.login.verify()
+
+
+def test_client_without_plugin_auth_is_checked_by_native_and_never_switched() -> None:
+    client = Client()
+    answer = scramble_native_password(PASSWORD, client.greeting.nonce)
+    assert client.send(client.response(answer, None)) is Answered.ANSWERED
+    assert client.login.verify()
+
+
+def test_plugin_auth_without_a_name_is_no_plugin_auth() -> None:
+    client = Client()
+    payload = client.response(scramble_native_password(PASSWORD, client.greeting.nonce), "")[:-1]
+    assert client.send(payload) is Answered.ANSWERED
+    assert client.login.verify()
+
+
+def test_account_without_native_hash_is_switched_to_sha2() -> None:
+    client = Client(MARIADB, (Verifier(native=None, sha2=RIGHT.sha2),))
+    switch = _switch(client.send(client.response(b"x" * 20, NATIVE)))
+    assert switch.plugin_name == SHA2
+    client.send(scramble_caching_sha2(PASSWORD, switch.plugin_data[:20]))
+    assert client.login.verify()
+
+
+def test_either_of_two_passwords_is_right() -> None:
+    for password in (PASSWORD, b"nobody's"):
+        client = Client(MYSQL, (RIGHT, DUMMY))
+        client.send(client.response(scramble_caching_sha2(password, client.greeting.nonce), SHA2))
+        assert client.login.verify()
+
+
+@pytest.mark.parametrize("user", [b"app", b"unknown"])
+@pytest.mark.parametrize("answer", [b"", b"x" * 32, b"x" * 20])
+def test_wrong_answers_and_unknown_users_look_the_same(user: bytes, answer: bytes) -> None:
+    client = Client()
+    assert client.send(client.response(answer, SHA2, user)) is Answered.ANSWERED
+    assert not client.login.verify()
+    with pytest.raises(LocalProtocolError):
+        client.login.success(OK)
+    assert client.login.failure(ERRPacket(1045, "28000", b"no"))[3] == 2
+
+
+def test_nothing_follows_a_failed_login() -> None:
+    client = Client()
+    client.send(client.response(b"", SHA2))
+    assert not client.login.verify()
+    with pytest.raises(RemoteProtocolError):
+        client.send(client.response(b"", SHA2))
+
+
+def test_no_success_before_verify() -> None:
+    client = Client()
+    client.send(client.response(scramble_caching_sha2(PASSWORD, client.greeting.nonce), SHA2))
+    with pytest.raises(LocalProtocolError):
+        client.login.success(OK)
+
+
+def test_tls_request_where_tls_is_offered() -> None:
+    client = Client(tls=True)
+    request = LoginRequest(b"", None, 45, 0, LOGIN_CAPABILITIES | Capability.SSL, MariaDBCapability(0))
+    assert client.send(ssl_request(request).encode()) is StartTLS.START_TLS
+    with pytest.raises(UnexpectedPacket):
+        client.login.receive(client.response(b"", SHA2))
+    client.login.tls_established()
+    answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
+    assert client.send(client.response(answer, SHA2, extra=Capability.SSL)) is Answered.ANSWERED
+    assert client.login.verify()
+
+
+def test_tls_request_where_tls_is_not_offered_is_malformed() -> None:
+    client = Client()
+    request = LoginRequest(b"", None, 45, 0, LOGIN_CAPABILITIES | Capability.SSL, MariaDBCapability(0))
+    with pytest.raises(MalformedPacket):
+        client.send(ssl_request(request).encode())
+
+
+def test_listener_that_requires_tls() -> None:
+    client = Client(tls=True, tls_required=True)
+    with pytest.raises(TLSRequired):
+        client.send(client.response(b"", SHA2))
+
+
+@pytest.mark.parametrize("payload", [b"\x85\xa6\xff\xff\xff" + b"root\0", b"\x00\x00"])
+def test_clients_from_before_4_1_are_unsupported(payload: bytes) -> None:
+    payload = (int.from_bytes(payload[:2], "little") & ~Capability.PROTOCOL_41).to_bytes(2, "little") + payload[2:]
+    with pytest.raises(UnsupportedClient):
+        Client().send(payload)
+
+
+def test_capabilities_that_were_not_offered_are_ignored() -> None:
+    client = Client()
+    extra = Capability.COMPRESS | Capability.ZSTD_COMPRESSION_ALGORITHM | Capability.MULTI_FACTOR_AUTHENTICATION
+    client.send(client.response(scramble_caching_sha2(PASSWORD, client.greeting.nonce), SHA2, extra=extra))
+    assert client.login.request is not None
+    assert not client.login.request.capabilities & extra
+
+
+def test_change_user_is_always_answered_by_a_switch() -> None:
+    before = LoginRequest(b"app", None, 45, 0, LOGIN_CAPABILITIES, MariaDBCapability(0))
+    login = Client().login
+    packet = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20).change_user(
+        b"\x11app\0\0\0\x2d\0caching_sha2_password\0", before
+    )
+    assert packet[3] == 1
+    assert AuthSwitchRequest.decode(packet[4:]).plugin_name == SHA2
+    without_plugins = LoginRequest(
+        b"app", None, 45, 0, LOGIN_CAPABILITIES & ~Capability.PLUGIN_AUTH, MariaDBCapability(0)
+    )
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    packet = login.change_user(b"\x11app\0\0\0\x2d\0", without_plugins)
+    assert AuthSwitchRequest.decode(packet[4:]).plugin_name == NATIVE
+    login.sequence.accept(Header(20, 2))
+    login.receive(scramble_native_password(PASSWORD, b"n" * 20))
+    assert login.verify()
+    assert login.success(OK)[3] == 3
