@@ -1,0 +1,84 @@
+"""What the rest of the program sees of the configuration: checked, complete, frozen."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mysql_wire.passwords import Verifier
+
+from ..endpoint import Address
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+LOGINS_PER_SECOND = 100.0
+LOGIN_BURST = 20
+DRAIN_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database: where it is, whom to be there, how much to ask of it."""
+
+    name: str
+    address: Address
+    """The endpoint that tokens are signed for and certificates are checked against."""
+    dial: Address
+    """Where to connect: the endpoint itself, or the near end of a tunnel to it."""
+    region: str
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+    role_session_name: str | None = None
+    ca_file: Path | None = None
+    """Replaces the bundled roots."""
+    logins_per_second: float = LOGINS_PER_SECOND
+    """Of the endpoint, however many targets name it."""
+    login_burst: int = LOGIN_BURST
+    login_wait: float = 8.0
+    """Seconds that a login may wait for its permit."""
+    max_sessions: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address of this machine, and the target behind it."""
+
+    bind: Address
+    """Port 0: any free one."""
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who may log in here, and which database user that is."""
+
+    user: str
+    verifiers: tuple[Verifier, ...] = field(repr=False)
+    db_user: str
+    targets: frozenset[str] | None = None
+    """None: all targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How to log."""
+
+    format: LogFormat | None = None
+    """None: text on a terminal, JSON lines elsewhere."""
+    level: LogLevel = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a running proxy was told."""
+
+    targets: Mapping[str, Target]
+    listeners: tuple[Listener, ...]
+    accounts: tuple[Account, ...]
+    log: Log = Log()
+    drain_timeout: float = DRAIN_TIMEOUT
+    """Seconds that sessions have to end when the proxy is told to stop."""
+    warnings: tuple[str, ...] = ()
+    """What is allowed but unwise, one line each, to be logged at the start."""

@@ -1,0 +1,18 @@
+"""Lines that a person pastes into a client to connect. They never hold a password."""
+
+import shlex
+from urllib.parse import quote
+
+from .endpoint import Address
+
+
+def connect_lines(address: Address, user: str) -> tuple[str, ...]:
+    """How the mysql CLI, JDBC and MySQL Workbench connect to this listener; each asks for the password itself."""
+    # For the host name `localhost` the mysql CLI would take a Unix socket.
+    host = "127.0.0.1" if address.host == "localhost" else address.host
+    listening = Address(host, address.port)
+    return (
+        f"mysql CLI   mysql -h {host} -P {address.port} -u {shlex.quote(user)} -p",
+        f"JDBC        jdbc:mysql://{listening}/?user={quote(user, safe='')}",
+        f"Workbench   Hostname: {host}   Port: {address.port}   Username: {user}",
+    )

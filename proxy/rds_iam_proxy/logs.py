@@ -1,0 +1,157 @@
+"""Log lines: one event, one line, structured fields; text for people, JSON for machines. Decides no levels."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+MAX_PRINTED = 64
+"""Characters of a client's bytes that are shown."""
+
+_MAX_FIELD = 2000
+_FIELDS = "rds_iam_proxy_fields"
+_OURS = "rds_iam_proxy"
+# At DEBUG, botocore logs signatures and session tokens.
+_KEPT_QUIET = ("boto3", "botocore", "urllib3")
+
+
+def escaped(text: str) -> str:
+    """The text with all that could move a cursor, hide text or end a line written as an escape. Keeps backslashes."""
+    return text if text.isprintable() else "".join(map(_escape, text))
+
+
+def printable(raw: bytes | str) -> str:
+    """Bytes from a client, fit for a log, a terminal or a page: escaped, and cut at 64 characters."""
+    # No character of UTF-8 has more than 4 bytes, so this is enough of it to see that it must be cut.
+    text = raw[: 4 * MAX_PRINTED + 4].decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+    # Backslashes too, so that what looks like an escape is one.
+    return _cut(("\\\\" if char == "\\" else _escape(char) for char in text), MAX_PRINTED)
+
+
+def _cut(pieces: Iterable[str], length: int) -> str:
+    """As many of the pieces, each whole, as fit; an ellipsis where some did not."""
+    shown: list[str] = []
+    room = length
+    for piece in pieces:
+        room -= len(piece)
+        shown.append(piece)
+        if room < 0:
+            while room < 1:
+                room += len(shown.pop())
+            return "".join(shown) + "…"
+    return "".join(shown)
+
+
+def _escape(char: str) -> str:
+    if char.isprintable():  # false for controls, bidi and other format characters, line separators, surrogates
+        return char
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as surrogateescape keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    if char in "\n\r\t":
+        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[char]
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def event(
+    logger: logging.Logger,
+    level: int,
+    message: str,
+    /,
+    *,
+    exception: BaseException | None = None,
+    **fields: object,
+) -> None:
+    """Log one event. `message` is a constant; what varies goes into `fields`, those that are None are left out.
+
+    Text from a client must have gone through `printable`. The traceback of `exception` is logged at debug level only.
+    """
+    if logger.isEnabledFor(level):
+        exc_info = None if exception is None else (type(exception), exception, exception.__traceback__)
+        logger.log(level, "%s", message, exc_info=exc_info, extra={_FIELDS: fields})
+
+
+def setup(
+    format: Literal["text", "json"] | None = None,
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Log to `stream` (default: stderr). No format: text on a terminal, JSON lines elsewhere.
+
+    `level` is that of our own logger. Libraries get the same lines, from warnings up, whatever the level.
+    """
+    stream = sys.stderr if stream is None else stream
+    if format is None:
+        format = "text" if stream.isatty() else "json"
+    ours = logging.getLogger(_OURS)
+    ours.setLevel(level.upper())
+    handler = _Handler(stream)
+    handler.setFormatter(_TextFormatter(ours) if format == "text" else _JSONFormatter(ours))
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    for name in _KEPT_QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A log that cannot be written ends no session, and logging's own report would show the record's values."""
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, ours: logging.Logger) -> None:
+        super().__init__()
+        self._ours = ours
+
+    def _time(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return time.replace("+00:00", "Z")
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields: Mapping[str, object] = getattr(record, _FIELDS, {})
+        shown = {key: _value(value) for key, value in fields.items() if value is not None}
+        if record.name.partition(".")[0] != _OURS:
+            shown["logger"] = record.name
+        if record.exc_info and record.exc_info[0]:
+            shown.setdefault("error", _value(f"{record.exc_info[0].__name__}: {record.exc_info[1]}"))
+            if self._ours.isEnabledFor(logging.DEBUG):
+                text = "".join(traceback.format_exception(*record.exc_info))
+                shown["traceback"] = [escaped(line) for line in text.splitlines()]
+        return shown
+
+
+class _TextFormatter(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = escaped(record.getMessage())
+        fields = (f" {key}={_quoted(value)}" for key, value in self._fields(record).items())
+        return f"{self._time(record)} {record.levelname:<7} {message}{''.join(fields)}"
+
+
+class _JSONFormatter(_Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        head = {"time": self._time(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        return json.dumps({**head, **self._fields(record), **head}, ensure_ascii=True)
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return round(value, 6)
+    return _cut(map(_escape, value if isinstance(value, str) else str(value)), _MAX_FIELD)
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, list):
+        value = "\\n".join(value)
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if value and not set(value) & set(' "='):
+        return value
+    return '"' + value.replace('"', '\\"') + '"'

@@ -1,0 +1,65 @@
+from collections.abc import Iterator
+
+import pytest
+
+from mysql_wire.constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD
+from mysql_wire.passwords import Verifier
+from rds_iam_proxy.accounts import Accounts
+from rds_iam_proxy.config import Account
+
+APP = Account("app", (Verifier.of(b"one"),), db_user="batch")
+ORDERS = Account("jürgen", (Verifier.of(b"two"),), db_user="j", targets=frozenset({"orders"}))
+STOCK = Account("jürgen", (Verifier.of(b"three"),), db_user="k", targets=frozenset({"stock"}))
+
+
+def pattern(start: int = 0) -> Iterator[bytes]:
+    while True:
+        yield bytes([start])
+        start += 1
+
+
+@pytest.fixture
+def accounts() -> Accounts:
+    counter = pattern()
+    return Accounts([APP, ORDERS, STOCK], random_bytes=lambda length: next(counter) * length)
+
+
+@pytest.mark.parametrize(
+    ("user", "target", "account"),
+    [
+        (b"app", "orders", APP),
+        (b"app", "anything", APP),
+        (b"'app'", "orders", APP),
+        (b"''app''", "orders", None),
+        (b"'app", "orders", None),
+        (b"'", "orders", None),
+        (b"''", "orders", None),
+        (b"", "orders", None),
+        (b"App", "orders", None),
+        (b"app\0", "orders", None),
+        (b" app", "orders", None),
+        ("jürgen".encode(), "orders", ORDERS),
+        ("jürgen".encode(), "stock", STOCK),
+        ("jürgen".encode(), "other", None),
+        ("jürgen".encode("latin-1"), "orders", None),
+    ],
+)
+def test_user_name_is_compared_byte_by_byte(
+    accounts: Accounts, user: bytes, target: str, account: Account | None
+) -> None:
+    assert accounts.find(user, target) is account
+
+
+def test_verifiers_are_those_of_the_account(accounts: Accounts) -> None:
+    assert accounts.verifiers(b"app", "orders") == APP.verifiers
+
+
+def test_unknown_user_has_a_verifier_that_offers_both_methods(accounts: Accounts) -> None:
+    dummy = accounts.verifiers(b"nobody", "orders")
+    assert dummy == (Verifier(native=b"\0" * 20, sha2=b"\1" * 32),)
+    assert dummy[0].plugins == (CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)
+    assert accounts.verifiers("jürgen".encode(), "other") is dummy
+
+
+def test_dummy_differs_between_processes() -> None:
+    assert Accounts([]).verifiers(b"x", "y") != Accounts([]).verifiers(b"x", "y")
