@@ -1,0 +1,107 @@
+"""Accepts clients of one listening address and starts their sessions."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from mysql_wire.constants import ErrorCode
+from mysql_wire.packet import frame
+from mysql_wire.reply import ERRPacket
+
+from .endpoint import Address
+from .logs import event
+from .stream import Stream
+
+BACKLOG = 1024
+MAX_LOGINS = 256
+"""Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
+
+ACCEPT_PAUSE_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+def listen(address: Address) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Listener:
+    """`run` accepts until it is cancelled; `start_session` gets each client and must call `release` once."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        start_session: Callable[[Stream, str, Callable[[], None]], None],
+        login_slots: asyncio.Semaphore,
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._socket = sock
+        self._start_session = start_session
+        self._login_slots = login_slots
+        self._has_room = has_room
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._login_slots.acquire()
+                try:
+                    sock, where = await loop.sock_accept(self._socket)
+                except OSError as exc:
+                    self._login_slots.release()
+                    event(log, logging.WARNING, "cannot accept", reason=exc.strerror or type(exc).__name__)
+                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+                    continue
+                except BaseException:
+                    self._login_slots.release()
+                    raise
+                self._accepted(sock, str(where[0]))
+        finally:
+            self._socket.close()
+
+    def _accepted(self, sock: socket.socket, peer: str) -> None:
+        if self._has_room():
+            self._start_session(Stream(sock), peer, _once(self._login_slots.release))
+        else:
+            _turn_away(sock)
+            self._login_slots.release()
+            event(log, logging.WARNING, "client turned away", peer=peer, reason="no file descriptors left")
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """An ERR packet in the place of the greeting: it has no sqlstate there."""
+    text = b"rds-iam-proxy: too many connections for its file descriptors; raise the limit (ulimit -n)"
+    err = ERRPacket(ErrorCode.ER_CON_COUNT_ERROR, "08004", text)
+    try:
+        sock.setblocking(False)
+        sock.send(frame(err.encode(with_sqlstate=False), 0))
+    except OSError:
+        pass
+    finally:
+        sock.close()
+
+
+def _once(function: Callable[[], None]) -> Callable[[], None]:
+    called = False
+
+    def call() -> None:
+        nonlocal called
+        if not called:
+            called = True
+            function()
+
+    return call

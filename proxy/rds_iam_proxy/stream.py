@@ -1,0 +1,255 @@
+"""One non-blocking socket, plain or TLS, for the whole life of a connection.
+
+A login reads exact sizes, so that TLS can start on the bare socket and nothing is lost in a buffer. A relay is driven
+by readiness: `receive`, `send` and two callbacks. Asyncio's transports do neither.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from mysql_wire.packet import HEADER_LENGTH, Header, Sequence
+
+MAX_TLS_RECORD = 16 * 1024
+LINGER_SECONDS = 1.0
+LINGER_BYTES = 1024 * 1024
+"""How long, and for how many bytes, a refused client is read from, so that the refusal reaches it."""
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+_BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class EndOfStream(ConnectionError):
+    """The peer closed where more bytes were due."""
+
+
+class Stream:
+    """Owns the socket. `close` may be called at any time, and any number of times."""
+
+    __slots__ = ("_fd", "_loop", "_socket", "_tls", "ended_by_peer")
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._tls = False
+        self.ended_by_peer = False
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The TLS socket, once TLS was started."""
+        return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
+
+    # --- login: coroutines ---
+
+    async def read_exactly(self, length: int) -> bytes:
+        """`length` bytes; the caller has checked that it is not too many. Raises EndOfStream, OSError."""
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            try:
+                count = self._socket.recv_into(view)
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, write=False)
+                continue
+            if count == 0:
+                raise EndOfStream(f"closed with {len(view)} of {length} bytes missing")
+            view = view[count:]
+        return bytes(data)
+
+    async def read_packet(self, sequence: Sequence) -> bytes:
+        """One login packet's payload. Raises RemoteProtocolError before memory is taken for a payload too long."""
+        header = Header.decode(await self.read_exactly(HEADER_LENGTH))
+        sequence.accept(header)
+        return await self.read_exactly(header.length)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """All of `data`. Raises OSError."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, write=True)
+
+    async def start_tls(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        """TLS from the next byte on. Raises ssl.SSLError, EndOfStream, OSError."""
+        wrapped = context.wrap_socket(
+            self._socket,
+            server_side=server_side,
+            do_handshake_on_connect=False,
+            server_hostname=server_hostname,
+            session=session,
+        )
+        self._socket = wrapped
+        self._tls = True
+        while True:
+            try:
+                wrapped.do_handshake()
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, write=False)
+            except ssl.SSLEOFError:
+                raise EndOfStream("closed during the TLS handshake") from None
+            else:
+                return
+
+    async def finish(self) -> None:
+        """Let what was sent reach the peer, then close.
+
+        Closing a socket with unread bytes makes the kernel send a reset, which can overtake an ERR packet.
+        """
+        if self.tls is not None:
+            with suppress(OSError, ValueError):
+                self.tls.unwrap()  # sends close_notify; it would then wait for the peer's
+        with suppress(OSError):
+            # Not SSLSocket.shutdown: it drops the TLS object. The raw socket's is wanted here.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._discard()
+        self.close()
+
+    async def _discard(self) -> None:
+        left = LINGER_BYTES
+        while left > 0:
+            try:
+                count = len(socket.socket.recv(self._socket, 16 * 1024))
+            except BlockingIOError as blocked:
+                await self._until_ready(blocked, write=False)
+                continue
+            if count == 0:
+                return
+            left -= count
+
+    async def _until_ready(self, blocked: BaseException, *, write: bool) -> None:
+        """Wait for what the socket, or TLS in its own way, is waiting for."""
+        if isinstance(blocked, ssl.SSLWantWriteError):
+            write = True
+        elif isinstance(blocked, ssl.SSLWantReadError):
+            write = False
+        ready = self._loop.create_future()
+        watch = self.watch_writable if write else self.watch_readable
+        watch(partial(_wake, ready))
+        try:
+            await ready
+        finally:
+            watch(None)
+
+    # --- between login and relay ---
+
+    def watch_end(self, callback: Callable[[], object]) -> None:
+        """Call back once if the peer closes. Nothing is read, so after bytes that came early it is not noticed."""
+        self.watch_readable(partial(self._peek, callback))
+
+    @property
+    def has_unread(self) -> bool:
+        """The peer has sent something, or closed."""
+        try:
+            return self.has_pending or socket.socket.recv(self._socket, 1, socket.MSG_PEEK) is not None
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _peek(self, callback: Callable[[], object]) -> None:
+        try:
+            # Not SSLSocket.recv, which takes no flags.
+            self.ended_by_peer = not socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.ended_by_peer = True
+        self.watch_readable(None)
+        if self.ended_by_peer:
+            callback()
+
+    # --- relay: readiness ---
+
+    def receive(self, buffer: memoryview) -> int | None:
+        """Read into `buffer`: the number of bytes, 0 at the end of the stream, None if there is nothing now.
+
+        Gathers several TLS records, but begins none that might not fit: nothing stays behind in the TLS object, for
+        which no readiness would be signalled. Raises OSError; SSLWantWriteError is one.
+        """
+        if not self._tls:
+            try:
+                return self._socket.recv_into(buffer)
+            except BlockingIOError:
+                return None
+        filled = 0
+        try:
+            while len(buffer) - filled >= MAX_TLS_RECORD:
+                count = self._socket.recv_into(buffer[filled:])
+                filled += count
+                if count < MAX_TLS_RECORD:
+                    break
+        except ssl.SSLWantReadError:
+            return filled or None
+        except OSError:
+            if not filled:
+                raise  # else it comes again with the next call
+        return filled
+
+    @property
+    def has_pending(self) -> bool:
+        """Decrypted bytes wait in the TLS object."""
+        return self._tls and bool(self._socket.pending())  # type: ignore[attr-defined]
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Write as much as goes now: the number of bytes. Raises OSError."""
+        sent = self._send_once(data)
+        if sent == len(data):
+            return sent
+        view = memoryview(data)
+        while (count := self._send_once(view[sent:])) > 0:  # TLS takes one record at a time
+            sent += count
+        return sent
+
+    def _send_once(self, data: bytes | bytearray | memoryview) -> int:
+        try:
+            return self._socket.send(data)
+        except _BLOCKED:
+            return 0
+
+    def watch_readable(self, callback: Callable[[], object] | None) -> None:
+        if self._fd < 0:
+            return
+        if callback is None:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._loop.add_reader(self._fd, callback)
+
+    def watch_writable(self, callback: Callable[[], object] | None) -> None:
+        if self._fd < 0:
+            return
+        if callback is None:
+            self._loop.remove_writer(self._fd)
+        else:
+            self._loop.add_writer(self._fd, callback)
+
+    def close(self) -> None:
+        """Close at once. The watches go first: the next connection may get the same descriptor number."""
+        if self._fd < 0:
+            return
+        self.watch_readable(None)
+        self.watch_writable(None)
+        self._fd = -1
+        self._socket.close()

@@ -1,0 +1,3 @@
+"""Fixtures of all tests."""
+
+from servers.fixtures import *  # noqa: F403 - pytest finds fixtures by their names here
