@@ -1,0 +1,349 @@
+import json
+import logging
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import boto3
+import botocore.exceptions
+import pytest
+
+from rds_iam_proxy.credentials import STATIC_LIFE, Identity, Signer, boottime, explain, quiet_boto
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.errors import CredentialsError
+
+ENDPOINT = Address("test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com", 3306)
+REGION = "ap-northeast-2"
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYSECRETKEY"
+SESSION_TOKEN = "FwoGZXIvYXdzEBYaD//SESSION+TOKEN=="
+
+
+class AWSFiles:
+    """The two shared files of AWS's tools, in a temporary folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "config"
+        self.credentials = folder / "credentials"
+        self._written = 1_000_000_000
+
+    def write(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        self._written += 1_000_000_000  # a time of its own for each version, however coarse the file system's is
+        os.utime(path, ns=(self._written, self._written))
+
+    def keys(self, access_key: str, profile: str = "default") -> None:
+        self.write(
+            self.credentials,
+            f"[{profile}]\naws_access_key_id={access_key}\naws_secret_access_key={SECRET}\n"
+            f"aws_session_token={SESSION_TOKEN}\n",
+        )
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AWSFiles:
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    files = AWSFiles(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(files.config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(files.credentials))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return files
+
+
+def sign(signer: Signer, *, look_again: bool = False) -> dict[str, str]:
+    """The parts of a token's query."""
+    value = signer.sign(ENDPOINT, REGION, "user batch", look_again=look_again).value.decode()
+    return {name: values[0] for name, values in parse_qs(urlsplit("https://" + value).query).items()}
+
+
+def access_key(signer: Signer, *, look_again: bool = False) -> str:
+    return sign(signer, look_again=look_again)["X-Amz-Credential"].partition("/")[0]
+
+
+def test_tokens_are_those_of_generate_db_auth_token(aws: AWSFiles) -> None:
+    aws.keys("AKIAONE")
+    signer = Signer(Identity())
+    client = boto3.client("rds", region_name=REGION)
+    for _ in range(5):  # both carry the second of signing, and a second may pass in between
+        ours = signer.sign(ENDPOINT, REGION, "user/batch@ü", look_again=False).value.decode()
+        theirs = client.generate_db_auth_token(ENDPOINT.host, ENDPOINT.port, "user/batch@ü", REGION)
+        if date(ours) == date(theirs):
+            break
+    assert ours == theirs
+
+
+def date(token: str) -> str:
+    found = re.search(r"X-Amz-Date=(\w+)", token)
+    assert found is not None
+    return found[1]
+
+
+def test_a_token_names_host_port_region_user_and_session(aws: AWSFiles) -> None:
+    aws.keys("AKIAONE")
+    value = Signer(Identity()).sign(ENDPOINT, REGION, "user batch", look_again=False).value.decode()
+    assert value.startswith(f"{ENDPOINT.host}:3306/?")
+    query = sign(Signer(Identity()))
+    assert query["DBUser"] == "user batch"
+    assert query["X-Amz-Expires"] == "900"
+    assert query["X-Amz-Security-Token"] == SESSION_TOKEN
+    assert query["X-Amz-Credential"].split("/")[2:] == [REGION, "rds-db", "aws4_request"]
+
+
+def test_signing_time_and_expiry_of_the_credentials_come_with_the_token(
+    aws: AWSFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires = int(time.time()) + 7200
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires)))
+    before = time.time(), boottime()
+    signed = Signer(Identity()).sign(ENDPOINT, REGION, "u", look_again=False)
+    assert signed.access_key == "AKIAENV"
+    assert signed.expires == expires
+    assert before <= (signed.wall, signed.boot) <= (time.time(), boottime())
+
+
+def test_a_profile_wins_over_keys_in_the_environment(aws: AWSFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    aws.keys("AKIADEV", "dev")
+    assert access_key(Signer(Identity("dev"))) == "AKIADEV"
+    assert access_key(Signer(Identity())) == "AKIAENV"
+
+
+def test_keys_rotated_on_disk_are_seen_at_once(aws: AWSFiles) -> None:
+    aws.keys("AKIAONE")
+    signer = Signer(Identity())
+    before = signer.stamp()
+    assert access_key(signer) == "AKIAONE"
+    aws.keys("AKIATWO")
+    assert signer.stamp() != before
+    assert access_key(signer) == "AKIATWO"
+
+
+def test_missing_files_have_a_stamp_too(tmp_path: Path) -> None:
+    environ = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    assert Signer(Identity(), environ=environ).stamp() == (None, None)
+
+
+def process_profile(aws: AWSFiles, folder: Path, answer: dict[str, object]) -> Path:
+    """A profile `p` whose credential_process prints what is in the returned file."""
+    path = folder / "answer.json"
+    path.write_text(json.dumps(answer))
+    aws.write(aws.config, f"[profile p]\ncredential_process = cat {path}\n")
+    return path
+
+
+def test_credential_process_without_expiry_is_asked_again_after_a_minute(aws: AWSFiles, tmp_path: Path) -> None:
+    now = [1000.0]
+    answer: dict[str, object] = {"Version": 1, "AccessKeyId": "AKIAONE", "SecretAccessKey": SECRET}
+    path = process_profile(aws, tmp_path, answer)
+    signer = Signer(Identity("p"), boot=lambda: now[0])
+    assert access_key(signer) == "AKIAONE"
+    path.write_text(json.dumps(answer | {"AccessKeyId": "AKIATWO"}))
+    assert access_key(signer) == "AKIAONE"
+    now[0] += STATIC_LIFE
+    assert access_key(signer) == "AKIATWO"
+
+
+def test_credentials_with_an_expiry_are_kept_until_a_token_is_refused(aws: AWSFiles, tmp_path: Path) -> None:
+    now = [1000.0]
+    answer: dict[str, object] = {
+        "Version": 1,
+        "AccessKeyId": "ASIAONE",
+        "SecretAccessKey": SECRET,
+        "SessionToken": SESSION_TOKEN,
+        "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200)),
+    }
+    path = process_profile(aws, tmp_path, answer)
+    signer = Signer(Identity("p"), boot=lambda: now[0])
+    assert access_key(signer) == "ASIAONE"
+    path.write_text(json.dumps(answer | {"AccessKeyId": "ASIATWO"}))
+    now[0] += 3000
+    assert access_key(signer) == "ASIAONE"
+    assert access_key(signer, look_again=True) == "ASIATWO"
+
+
+def fails(signer: Signer) -> CredentialsError:
+    with pytest.raises(CredentialsError) as caught:
+        sign(signer)
+    return caught.value
+
+
+def test_without_credentials_the_error_says_how_to_get_some_and_the_next_login_works(aws: AWSFiles) -> None:
+    signer = Signer(Identity())
+    fault = fails(signer)
+    assert "no AWS credentials found" in fault.text
+    assert "`aws sso login`" in fault.text
+    aws.keys("AKIAONE")
+    assert access_key(signer) == "AKIAONE"
+
+
+def test_an_unknown_profile_is_named(aws: AWSFiles) -> None:
+    fault = fails(Signer(Identity("nope")))
+    assert "there is no AWS profile nope" in fault.text
+    assert "aws configure list-profiles" in fault.text
+
+
+def test_an_sso_profile_without_login_says_which_command_to_run(aws: AWSFiles) -> None:
+    aws.write(
+        aws.config,
+        '[profile "my dev"]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-west-1\n'
+        "sso_account_id = 123456789012\nsso_role_name = dev\n",
+    )
+    assert "run `aws sso login --profile 'my dev'`" in fails(Signer(Identity("my dev"))).text
+
+
+def test_a_profile_that_wants_an_mfa_code_does_not_wait_on_the_terminal(aws: AWSFiles) -> None:
+    aws.keys("AKIAONE", "source")
+    aws.write(
+        aws.config,
+        "[profile r]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = source\n"
+        "mfa_serial = arn:aws:iam::123456789012:mfa/me\n",
+    )
+    assert "MFA code" in fails(Signer(Identity("r"))).text
+
+
+def test_expired_credentials_are_an_error_of_their_own(aws: AWSFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    assert "have expired" in fails(Signer(Identity())).text
+
+
+def test_credentials_that_end_in_the_future_of_botocore_but_not_of_our_clock_are_expired(
+    aws: AWSFiles, tmp_path: Path
+) -> None:
+    process_profile(
+        aws,
+        tmp_path,
+        {
+            "Version": 1,
+            "AccessKeyId": "ASIAONE",
+            "SecretAccessKey": SECRET,
+            "SessionToken": SESSION_TOKEN,
+            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200)),
+        },
+    )
+    assert "have expired" in fails(Signer(Identity("p"), wall=lambda: time.time() + 8000)).text
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        (f"{sys.executable} -c 'import sys; sys.exit(\"{SECRET}\")'", "credential_process"),
+        (f"echo {SECRET}", "did not print the JSON"),
+        (f'echo {{"Version": 2, "SecretAccessKey": "{SECRET}"}}', "did not print the JSON"),
+        ("/nonexistent/program", "does not exist"),
+    ],
+)
+def test_what_a_credential_process_wrote_reaches_no_error_and_no_log(
+    program: str, says: str, aws: AWSFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    aws.write(aws.config, f"[profile p]\ncredential_process = {program}\n")
+    fault = fails(Signer(Identity("p")))
+    assert says in fault.text
+    assert "profile p" in fault.text
+    assert fault.__cause__ is None
+    assert fault.__context__ is None
+    assert SECRET not in fault.text + fault.detail + repr(fault) + caplog.text
+
+
+def test_a_failed_refresh_leaves_no_traceback_with_secrets_in_the_log(
+    aws: AWSFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    path = process_profile(
+        aws,
+        tmp_path,
+        {
+            "Version": 1,
+            "AccessKeyId": "ASIAONE",
+            "SecretAccessKey": SECRET,
+            "SessionToken": SESSION_TOKEN,
+            "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 700)),
+        },
+    )
+    signer = Signer(Identity("p"))
+    assert access_key(signer) == "ASIAONE"
+    path.unlink()  # from now on the program fails and writes the path to stderr
+    assert access_key(signer) == "ASIAONE"  # botocore's early refresh failed, what it has is still good
+    assert str(path) not in caplog.text
+
+
+def test_at_debug_level_no_log_holds_a_secret_a_session_token_or_a_signature(
+    aws: AWSFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("botocore").setLevel(logging.DEBUG)
+    aws.keys("AKIAONE")
+    signer = Signer(Identity())
+    signed = signer.sign(ENDPOINT, REGION, "u", look_again=False)
+    signature = signed.value.decode().rpartition("X-Amz-Signature=")[2]
+    everything = caplog.text + repr(signed) + str(signed) + repr(vars(signer)) + repr(Identity(external_id=SECRET))
+    for secret in (SECRET, quote(SECRET, safe=""), SESSION_TOKEN, quote(SESSION_TOKEN, safe=""), signature):
+        assert len(secret) > 30
+        assert secret not in everything
+
+
+def test_quiet_boto_holds_whatever_the_root_level() -> None:
+    quiet_boto()
+    for name in ("boto3", "botocore.auth", "urllib3.connectionpool"):
+        assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+    assert not logging.getLogger("botocore.credentials").isEnabledFor(logging.WARNING)
+
+
+def answer(code: str, message: str = "m") -> botocore.exceptions.ClientError:
+    return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": message}}, "AssumeRole")
+
+
+@pytest.mark.parametrize(
+    ("exc", "says"),
+    [
+        (botocore.exceptions.NoCredentialsError(), "no AWS credentials found"),
+        (botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"), "incomplete"),
+        (botocore.exceptions.ProfileNotFound(profile="dev"), "there is no AWS profile dev"),
+        (botocore.exceptions.SSOTokenLoadError(error_msg=SECRET), "`aws sso login --profile dev`"),
+        (botocore.exceptions.UnauthorizedSSOTokenError(), "`aws sso login --profile dev`"),
+        (botocore.exceptions.TokenRetrievalError(provider="sso", error_msg=SECRET), "`aws sso login --profile dev`"),
+        (botocore.exceptions.CredentialRetrievalError(provider="x", error_msg=SECRET), "credential_process"),
+        (botocore.exceptions.MetadataRetrievalError(error_msg=SECRET), "role attached"),
+        (botocore.exceptions.InvalidConfigError(error_msg=SECRET), "configuration files"),
+        (botocore.exceptions.ConfigParseError(path="/x"), "configuration files"),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), "does not answer"),
+        (botocore.exceptions.ConnectTimeoutError(endpoint_url="https://sts"), "does not answer"),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://sts"), "does not answer"),
+        (PermissionError(13, "denied", "/x"), "may not be used"),
+        (RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."), "have expired"),
+        (KeyError(SECRET), "could not be had (KeyError)"),
+        (answer("AccessDenied"), "may not assume arn:aws:iam::123456789012:role/r"),
+        (answer("ExpiredToken"), "expired or unknown (ExpiredToken)"),
+        (answer("InvalidClientTokenId"), "expired or unknown"),
+        (answer("SignatureDoesNotMatch", f"canonical string {SECRET}"), "clock"),
+        (answer("ForbiddenException"), "sso_role_name"),
+        (answer("ThrottlingException"), "AWS answered ThrottlingException to AssumeRole"),
+        (answer("bad\x1b[31m code"), "AWS answered an unknown error"),
+    ],
+)
+def test_exceptions_of_boto3_say_what_to_do_and_repeat_nothing(exc: Exception, says: str) -> None:
+    identity = Identity("dev", role_arn="arn:aws:iam::123456789012:role/r")
+    fault = explain(exc, identity, environ={})
+    assert says in fault.text
+    assert len(fault.text.encode()) <= 400
+    assert fault.text.isprintable()
+    assert SECRET not in fault.text + fault.detail
+
+
+def test_error_names_the_profile_of_the_environment_and_stays_within_400_bytes() -> None:
+    exc = botocore.exceptions.UnauthorizedSSOTokenError()
+    assert "`aws sso login --profile dev`" in explain(exc, Identity(), environ={"AWS_PROFILE": "dev"}).text
+    assert "`aws sso login`" in explain(exc, Identity(), environ={}).text
+    text = explain(exc, Identity("é\n" * 300), environ={}).text
+    assert len(text.encode()) <= 400
+    assert text.isprintable()

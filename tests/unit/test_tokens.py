@@ -1,0 +1,295 @@
+import asyncio
+import gc
+import logging
+import math
+import threading
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from rds_iam_proxy.credentials import Signed, Stamp
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.errors import CredentialsError, Draining
+from rds_iam_proxy.tokens import Identity, Token, TokenSource
+from virtual_time import VirtualTimeLoop, run
+
+A = Address("a.example.com", 3306)
+B = Address("b.example.com", 3306)
+REGION = "eu-west-1"
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeSigner:
+    """Signs at once, or when `gate` opens; can be told to fail."""
+
+    def __init__(self, wall: Clock, boot: Clock) -> None:
+        self.wall = wall
+        self.boot = boot
+        self.calls: list[tuple[Address, str, str, bool]] = []
+        self.threads: set[str] = set()
+        self.gate: threading.Event | None = None
+        self.error: Exception | None = None
+        self.access_key = "AKIAONE"
+        self.expires: float | None = None
+        self.files: Stamp = (None,)
+
+    def stamp(self) -> Stamp:
+        return self.files
+
+    def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
+        self.calls.append((address, region, db_user, look_again))
+        self.threads.add(threading.current_thread().name)
+        if self.gate is not None:
+            self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        value = f"token-secret-{len(self.calls)}".encode()
+        return Signed(value, self.wall.now, self.boot.now, self.access_key, self.expires)
+
+
+class Bench:
+    def __init__(self, timeout: float = 5.0) -> None:
+        self.wall = Clock(1.8e9)
+        self.boot = Clock(5000.0)
+        self.signer = FakeSigner(self.wall, self.boot)
+        self.source = TokenSource(Identity("dev"), wall=self.wall, boot=self.boot, signer=self.signer, timeout=timeout)
+
+    def passes(self, seconds: float) -> None:
+        self.wall.now += seconds
+        self.boot.now += seconds
+
+    async def get(self, address: Address = A, db_user: str = "batch") -> Token:
+        return await self.source.get(address, REGION, db_user)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.source.close()
+
+
+async def test_a_token_is_signed_once_and_then_comes_from_the_cache(bench: Bench) -> None:
+    first = await bench.get()
+    bench.passes(839)
+    assert await bench.get() is first
+    assert bench.signer.calls == [(A, REGION, "batch", False)]
+    assert bench.signer.threads == {"rds-iam-proxy-credentials"}
+    assert bench.source.age(first) == 839
+
+
+async def test_a_cached_token_does_not_even_yield_to_the_loop(bench: Bench) -> None:
+    first = await bench.get()
+    coroutine = bench.get()
+    with pytest.raises(StopIteration) as caught:
+        coroutine.send(None)
+    assert caught.value.value is first
+
+
+async def test_endpoint_port_region_and_user_each_have_their_own_token(bench: Bench) -> None:
+    tokens = [
+        await bench.get(),
+        await bench.get(B),
+        await bench.get(Address(A.host, 3307)),
+        await bench.get(db_user="other"),
+        await bench.source.get(A, "us-east-1", "batch"),
+    ]
+    assert len({token.value for token in tokens}) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda bench: bench.passes(840), "too old"),
+        (lambda bench: setattr(bench.wall, "now", bench.wall.now + 840), "the wall clock says too old"),
+        (lambda bench: setattr(bench.boot, "now", bench.boot.now + 840), "slept while the wall clock was set back"),
+        (lambda bench: setattr(bench.wall, "now", bench.wall.now - 1), "signed in the future"),
+        (lambda bench: setattr(bench.signer, "files", ((1, 2, 3),)), "the credential files were rewritten"),
+    ],
+)
+async def test_a_stale_token_is_signed_anew(bench: Bench, change: Callable[[Bench], None], why: str) -> None:
+    first = await bench.get()
+    change(bench)
+    assert (await bench.get()).value != first.value, why
+    assert len(bench.signer.calls) == 2
+
+
+async def test_a_token_ends_a_minute_before_its_credentials(bench: Bench) -> None:
+    bench.signer.expires = bench.wall.now + 300
+    first = await bench.get()
+    assert first.expires_wall == bench.wall.now + 300
+    bench.passes(239)
+    assert await bench.get() is first
+    bench.passes(1)
+    assert await bench.get() is not first
+
+
+async def test_credentials_that_end_soon_still_serve_the_login_at_hand(bench: Bench) -> None:
+    bench.signer.expires = bench.wall.now + 30
+    first = await bench.get()
+    second = await bench.get()
+    assert first.value != second.value
+
+
+def test_age_of_a_token_from_the_future_is_infinite() -> None:
+    token = Token(b"", signed_wall=100.0, signed_boot=10.0, life=900.0)
+    assert token.age(99.0, 11.0) == math.inf
+    assert token.age(160.0, 15.0) == 60.0
+    assert token.age(101.0, 90.0) == 80.0
+
+
+async def test_many_logins_at_once_are_served_by_one_signature(bench: Bench) -> None:
+    bench.signer.gate = threading.Event()
+    logins = [asyncio.ensure_future(bench.get()) for _ in range(50)]
+    await asyncio.sleep(0)
+    bench.signer.gate.set()
+    tokens = await asyncio.gather(*logins)
+    assert len(bench.signer.calls) == 1
+    assert all(token is tokens[0] for token in tokens)
+
+
+async def test_one_cancelled_login_does_not_take_the_token_from_the_others(bench: Bench) -> None:
+    bench.signer.gate = threading.Event()
+    first = asyncio.ensure_future(bench.get())
+    second = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    bench.signer.gate.set()
+    assert (await second).value == b"token-secret-1"
+    assert first.cancelled()
+
+
+async def test_rotated_credentials_drop_the_tokens_of_the_former_ones(bench: Bench) -> None:
+    first = await bench.get()
+    other_region = await bench.source.get(A, "us-east-1", "batch")
+    bench.signer.access_key = "AKIATWO"
+    await bench.get(B)
+    assert (await bench.get()).value != first.value
+    assert await bench.source.get(A, "us-east-1", "batch") is other_region
+
+
+async def test_a_refused_token_is_signed_anew_with_credentials_looked_up_again(bench: Bench) -> None:
+    first = await bench.get()
+    bench.source.discard(A, REGION, "batch", first)
+    second = await bench.get()
+    assert second.value != first.value
+    assert [call[3] for call in bench.signer.calls] == [False, True]
+    bench.source.discard(A, REGION, "batch", first)  # the refusal of a token that has been replaced meanwhile
+    assert await bench.get() is second
+
+
+async def test_a_failure_reaches_every_waiter_and_is_not_remembered(bench: Bench) -> None:
+    bench.signer.error = CredentialsError("run aws sso login", detail="expired")
+    bench.signer.gate = threading.Event()
+    logins = [asyncio.ensure_future(bench.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    bench.signer.gate.set()
+    failures = await asyncio.gather(*logins, return_exceptions=True)
+    assert [str(failure) for failure in failures] == ["run aws sso login"] * 3
+    assert len({id(failure) for failure in failures}) == 3
+    bench.signer.error = None
+    assert (await bench.get()).value == b"token-secret-2"
+
+
+async def test_a_defect_in_the_signer_is_an_error_and_the_thread_lives_on(bench: Bench) -> None:
+    bench.signer.error = ZeroDivisionError("with a secret in its text")
+    with pytest.raises(CredentialsError) as caught:
+        await bench.get()
+    assert "secret" not in str(caught.value) + caught.value.detail
+    bench.signer.error = None
+    assert (await bench.get()).value == b"token-secret-2"
+
+
+async def test_an_empty_region_is_never_left_to_boto3(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="region"):
+        await bench.source.get(A, "", "batch")
+
+
+def test_credentials_that_hang_fail_each_login_after_its_own_5_s_and_delay_no_other_identity() -> None:
+    """The clock of the loop jumps: nothing here waits in real time."""
+    loop = VirtualTimeLoop()
+    gate = threading.Event()
+
+    async def main() -> None:
+        stuck = Bench()
+        stuck.signer.gate = gate
+        for address in (A, B, A):
+            began = loop.now
+            with pytest.raises(CredentialsError, match=r"did not arrive within 5 s \(profile dev\)"):
+                await stuck.get(address)
+            assert loop.now == pytest.approx(began + 5)
+        assert [call[0] for call in stuck.signer.calls] == [A]  # the others gave up before their turn
+        gate.set()
+        stuck.source.close()
+
+    run(main(), loop)
+
+
+async def test_a_hung_identity_leaves_another_alone(bench: Bench) -> None:
+    stuck = Bench()
+    stuck.signer.gate = threading.Event()
+    waiting = asyncio.ensure_future(stuck.get())
+    await asyncio.sleep(0)
+    assert (await bench.get()).value == b"token-secret-1"
+    assert not waiting.done()
+    stuck.signer.gate.set()
+    assert (await waiting).value == b"token-secret-1"
+    stuck.source.close()
+
+
+async def test_a_token_whose_login_went_away_serves_the_next(bench: Bench) -> None:
+    bench.signer.gate = threading.Event()
+    gone = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    bench.signer.gate.set()
+    assert (await bench.get()).value == b"token-secret-1"
+    assert len(bench.signer.calls) == 1
+
+
+async def test_closing_tells_who_waits_and_who_comes_later() -> None:
+    bench = Bench()
+    bench.signer.gate = threading.Event()
+    waiting = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    bench.source.close()
+    with pytest.raises(Draining):
+        await waiting
+    with pytest.raises(Draining):
+        await bench.get()
+    bench.signer.gate.set()
+
+
+def test_the_thread_keeps_no_stopping_process_alive_and_ends_with_the_source() -> None:
+    async def main() -> threading.Thread:
+        bench = Bench()
+        await bench.get()
+        thread = next(t for t in threading.enumerate() if t is bench.source._thread)
+        assert thread.daemon
+        bench.source.close()
+        return thread
+
+    thread = asyncio.run(main())
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+async def test_no_token_appears_in_repr_or_logs(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench.signer.access_key = "AKIASECRET"
+    token = await bench.get()
+    everything = caplog.text + repr(token) + str(token) + repr(bench.source) + repr(vars(bench.source))
+    everything += repr(Signed(b"token-secret-9", 0.0, 0.0, "AKIASECRET", None))
+    assert token.value == b"token-secret-1"
+    assert "token-secret" not in everything
+    assert "AKIASECRET" not in repr(token)
+    gc.collect()
