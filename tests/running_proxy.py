@@ -8,15 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pymysql
 from pymysql.connections import Connection
 
-from servers.real_server import RealServer
 from servers.settings import AccessKey
 
 PASSWORD = "correct horse battery staple"
@@ -24,6 +23,20 @@ USER = "legacy_app"
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 ROOT = Path(__file__).resolve().parent.parent
+MODULE = ("-m", "rds_iam_proxy")
+
+
+class Target(Protocol):
+    """What a configuration needs to know of a server; a RealServer is one."""
+
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def ca_file(self) -> Path: ...
 
 
 @dataclass
@@ -51,16 +64,21 @@ class RunningProxy:
     def log_text(self) -> str:
         return self.log_path.read_text()
 
-    def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """The log's lines so far."""
-        events = [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
+    def log_position(self) -> int:
+        """How long the log is now."""
+        return self.log_path.stat().st_size
+
+    def events(self, name: str | None = None, *, since: int = 0) -> list[dict[str, Any]]:
+        """The log's lines so far, from a `log_position` on."""
+        text = self.log_path.read_bytes()[since:].decode()
+        events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         return [entry for entry in events if name is None or entry["event"] == name]
 
-    def wait_for(self, name: str, *, count: int = 1, seconds: float = START_SECONDS) -> dict[str, Any]:
+    def wait_for(self, name: str, *, count: int = 1, seconds: float = START_SECONDS, since: int = 0) -> dict[str, Any]:
         """The log line of this name, once there are `count`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if len(found := self.events(name)) >= count:
+            if len(found := self.events(name, since=since)) >= count:
                 return found[count - 1]
             if self.process.poll() is not None:
                 break
@@ -89,7 +107,7 @@ def clean_environment(home: Path, key: AccessKey | None, extra: Mapping[str, str
     return environment | (key.environment() if key else {}) | dict(extra or {})
 
 
-def config_text(server: RealServer, *, target: str = "", extra: str = "") -> str:
+def config_text(server: Target, *, target: str = "", extra: str = "") -> str:
     """A configuration with one target, one listener on a free port, one account."""
     return f"""
 [targets.shop]
@@ -111,6 +129,11 @@ level = "debug"
 """
 
 
+def serve_command(*, dev_mode: bool = True) -> list[str]:
+    """The beginning of the command line; the development mode shows what was not closed or awaited, and is slow."""
+    return [sys.executable, *(("-X", "dev") if dev_mode else ()), *MODULE, "serve"]
+
+
 @contextlib.contextmanager
 def start_proxy(
     config: str,
@@ -120,19 +143,45 @@ def start_proxy(
     descriptors: int | None = None,
     home: Path | None = None,
     on_asyncio: bool = False,
+    dev_mode: bool = True,
 ) -> Iterator[RunningProxy]:
     """Run `serve --config` until the context ends; the process must have ended by then or is ended."""
     with tempfile.TemporaryDirectory(prefix="rip-") as folder:
-        home = home or Path(folder)
-        config_path, log_path = Path(folder) / "proxy.toml", Path(folder) / "proxy.log"
+        config_path = Path(folder) / "proxy.toml"
         config_path.write_text(config)
-        command = [sys.executable, "-X", "dev", "-m", "rds_iam_proxy", "serve", "--config", str(config_path)]
+        with start_serve(
+            ["--config", str(config_path)],
+            key=key,
+            environment=environment,
+            descriptors=descriptors,
+            home=home,
+            on_asyncio=on_asyncio,
+            dev_mode=dev_mode,
+        ) as proxy:
+            yield proxy
+
+
+@contextlib.contextmanager
+def start_serve(
+    arguments: Sequence[str],
+    *,
+    key: AccessKey | None = None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: int | None = None,
+    home: Path | None = None,
+    on_asyncio: bool = False,
+    dev_mode: bool = True,
+) -> Iterator[RunningProxy]:
+    """Run `serve` with these arguments, with a log of JSON lines and one listener on a free port."""
+    with tempfile.TemporaryDirectory(prefix="rip-") as folder:
+        log_path = Path(folder) / "proxy.log"
+        command = [*serve_command(dev_mode=dev_mode), *arguments]
         if descriptors is not None:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
-        variables = clean_environment(home, key, environment)
+        variables = clean_environment(home or Path(folder), key, environment)
         if on_asyncio:
-            variables["PYTHONPATH"] += os.pathsep + str(_without_uvloop(Path(folder)))
-            variables["PYTHONPATH"] = os.pathsep.join(reversed(variables["PYTHONPATH"].split(os.pathsep)))
+            hidden = _without_uvloop(Path(folder))
+            variables["PYTHONPATH"] = os.pathsep.join([str(hidden), variables["PYTHONPATH"]])
         with log_path.open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables)
         proxy = RunningProxy(process, log_path, "127.0.0.1", 0)
