@@ -144,7 +144,10 @@ def _value(value: object) -> object:
         return value
     if isinstance(value, float):
         return round(value, 6)
-    return _cut(map(_escape, value if isinstance(value, str) else str(value)), _MAX_FIELD)
+    text = value if isinstance(value, str) else str(value)
+    if len(text) <= _MAX_FIELD and text.isprintable():  # nearly always
+        return text
+    return _cut(map(_escape, text), _MAX_FIELD)
 
 
 def _quoted(value: object) -> str:

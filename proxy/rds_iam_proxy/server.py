@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 
 import platformdirs
 
@@ -74,8 +75,8 @@ async def serve(config: Config, *, on_ready: OnReady | None = None) -> int:
 class Server:
     """`start`, then `drain` and `close`, or `close` alone."""
 
-    def __init__(self, config: Config, *, on_grant: Callable[[Address, float], None] | None = None) -> None:
-        """`on_grant` gets each signed endpoint and the monotonic time of a permit for it. Raises ConfigError."""
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError."""
         self._config = config
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions: set[asyncio.Task[None]] = set()
@@ -83,7 +84,7 @@ class Server:
         self._max_clients = room_for_clients(sum(target.max_sessions for target in config.targets.values()))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._tokens = {identity: TokenSource(identity) for identity in map(_identity, config.targets.values())}
-        self._limiters = _limiters(config, on_grant)
+        self._limiters = _limiters(config)
         greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
         self._upstreams: dict[str, Upstream] = {}
         self._probes: dict[str, Probe] = {}
@@ -183,7 +184,7 @@ def _identity(target: Target) -> Identity:
     )
 
 
-def _limiters(config: Config, on_grant: Callable[[Address, float], None] | None) -> dict[Address, Limiter]:
+def _limiters(config: Config) -> dict[Address, Limiter]:
     """One per signed endpoint: RDS counts logins, not our targets. The most careful target sets the pace."""
     limiters = {}
     for address in {target.address for target in config.targets.values()}:
@@ -192,13 +193,13 @@ def _limiters(config: Config, on_grant: Callable[[Address, float], None] | None)
             address,
             rate=min(target.logins_per_second for target in sharing),
             burst=min(target.login_burst for target in sharing),
-            on_grant=None if on_grant is None else _granted(on_grant, address),
+            on_grant=partial(_log_grant, address),
         )
     return limiters
 
 
-def _granted(on_grant: Callable[[Address, float], None], address: Address) -> Callable[[float], None]:
-    return lambda at: on_grant(address, at)
+def _log_grant(address: Address, at: float) -> None:
+    event(log, logging.DEBUG, "login permitted", endpoint=str(address), monotonic=at)
 
 
 def _probe_user(config: Config, target: str) -> str | None:
