@@ -39,6 +39,15 @@ def sha2_scramble(password: bytes, nonce: bytes) -> bytes:
     return _xor(stage1, _sha256(_sha256(stage1), nonce))
 
 
+def certificate_proof(native: bytes, nonce: bytes, fingerprint: bytes) -> bytes:
+    """What MariaDB's OK packet says so that a client can trust a self-signed certificate: `01 | 64 hex digits`.
+
+    Only who knows the password's digest can make it, for this exchange and this certificate (SHA-256 `fingerprint`).
+    MariaDB: MDEV-31855, zero-configuration TLS.
+    """
+    return b"\x01" + _sha256(native, nonce, fingerprint).hex().upper().encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """SHA1(SHA1(password)) and SHA256(SHA256(password)): all that is needed to check an answer.

@@ -4,7 +4,7 @@ The client proves that it knows the account's password; nothing here can let it 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from .capabilities import offered
@@ -20,8 +20,8 @@ from .handshake import (
     peek_capabilities,
 )
 from .packet import Sequence
-from .passwords import Verifier
-from .reply import FAST_AUTH_SUCCESS, AuthSwitchRequest, ERRPacket
+from .passwords import Verifier, certificate_proof
+from .reply import FAST_AUTH_SUCCESS, AuthSwitchRequest, ERRPacket, OKPacket
 
 
 class State(Enum):
@@ -100,6 +100,8 @@ class ServerLogin:
         self._tls_required = tls_required
         self._nonce = nonce()
         self._answer = b""
+        self._matched: Verifier | None = None
+        self._over_tls = False
 
     def greeting(self) -> bytes:
         """The first packet."""
@@ -135,24 +137,41 @@ class ServerLogin:
         if self.state is not State.TLS_STARTING:
             raise LocalProtocolError(f"TLS has no place in {self.state}")
         self.state = State.TLS_UP
+        self._over_tls = True
 
     def verify(self) -> bool:
         """Whether the client knows the password of the user it named. Every verifier is tried, in equal time."""
         if self.state is not State.ANSWERED or self.request is None:
             raise LocalProtocolError(f"nothing to verify in {self.state}")
         verifiers = self._lookup(self.request.user)
-        right = [verifier.verify(self.plugin, self._nonce, self._answer) for verifier in verifiers]
+        right = [verifier for verifier in verifiers if verifier.verify(self.plugin, self._nonce, self._answer)]
         self._answer = b""
-        self.state = State.ACCEPTED if any(right) else State.ENDED
+        self._matched = right[0] if right else None
+        self.state = State.ACCEPTED if right else State.ENDED
         return self.state is State.ACCEPTED
 
-    def success(self, ok_payload: bytes) -> bytes:
-        """The packets that let the client in. Only after `verify` said so."""
-        if self.state is not State.ACCEPTED:
+    def accept_peer(self) -> None:
+        """The operating system has vouched for the client: whatever it answered is right."""
+        if self.state is not State.ANSWERED:
+            raise LocalProtocolError(f"nobody to accept in {self.state}")
+        self._answer = b""
+        self.state = State.ACCEPTED
+
+    def success(self, ok: OKPacket, *, fingerprint: bytes | None = None) -> bytes:
+        """The packets that let the client in. Only after `verify` said so.
+
+        `fingerprint`: SHA-256 of our certificate; MariaDB's clients get a proof of it, which needs no CA.
+        """
+        if self.state is not State.ACCEPTED or self.request is None:
             raise LocalProtocolError(f"no success in {self.state}")
         self.state = State.ENDED
-        fast = self.sequence.frame(FAST_AUTH_SUCCESS) if self.plugin == CACHING_SHA2_PASSWORD else b""
-        return fast + self.sequence.frame(ok_payload)
+        fast = b""
+        if self.plugin == CACHING_SHA2_PASSWORD and self.using_password:  # after an empty answer clients expect no more
+            fast = self.sequence.frame(FAST_AUTH_SUCCESS)
+        native = self._matched.native if self._matched and self.plugin == NATIVE_PASSWORD else None
+        if fingerprint is not None and native is not None and self._over_tls and self._identity.is_mariadb:
+            ok = replace(ok, info=certificate_proof(native, self._nonce, fingerprint))
+        return fast + self.sequence.frame(ok.encode(self.request.capabilities))
 
     def failure(self, err: ERRPacket, *, with_sqlstate: bool = True) -> bytes:
         """The packet that ends the login, at any point after the greeting."""

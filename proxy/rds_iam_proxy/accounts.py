@@ -30,7 +30,7 @@ class Accounts:
     def verifiers(self, user: bytes, target: str) -> tuple[Verifier, ...]:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
-        return account.verifiers if account else self._dummy
+        return (account and account.verifiers) or self._dummy
 
 
 def _unquoted(user: bytes) -> bytes:

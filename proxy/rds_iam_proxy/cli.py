@@ -28,7 +28,7 @@ _NO_SUCH_FLAG = (
 
 _log = logging.getLogger(__name__)
 
-OnReady = Callable[[tuple["Address", ...]], None]
+OnReady = Callable[[tuple["Address | Path", ...]], None]
 
 
 class Serve(Protocol):
@@ -187,7 +187,7 @@ def serve(
     for warning in settings.warnings:
         event(_log, logging.WARNING, "unwise configuration", why=warning)
 
-    def ready(addresses: "tuple[Address, ...]") -> None:
+    def ready(addresses: "tuple[Address | Path, ...]") -> None:
         if file is None and sys.stderr.isatty():
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 
@@ -249,7 +249,7 @@ def _given(ctx: typer.Context) -> "dict[str, Flag]":
     return given
 
 
-def _print_connect_lines(address: "Address", user: str, made: str | None) -> None:
+def _print_connect_lines(address: "Address | Path", user: str, made: str | None) -> None:
     from .connect_help import connect_lines
 
     lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user))

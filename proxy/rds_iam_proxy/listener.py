@@ -1,4 +1,4 @@
-"""Accepts clients of one listening address and starts their sessions."""
+"""Accepts clients of one listening socket and starts their sessions."""
 
 import asyncio
 import logging
@@ -9,11 +9,10 @@ from mysql_wire.constants import ErrorCode
 from mysql_wire.packet import frame
 from mysql_wire.reply import ERRPacket
 
-from .endpoint import Address
+from .listening import Peer, peer_of, stop_listening
 from .logs import event
 from .stream import Stream
 
-BACKLOG = 1024
 MAX_LOGINS = 256
 """Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
 
@@ -22,30 +21,13 @@ ACCEPT_PAUSE_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket. Raises OSError."""
-    family, kind, protocol, _, where = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(where)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 class Listener:
     """`run` accepts until it is cancelled; `start_session` gets each client and must call `release` once."""
 
     def __init__(
         self,
         sock: socket.socket,
-        start_session: Callable[[Stream, str, Callable[[], None]], None],
+        start_session: Callable[[Stream, Peer, Callable[[], None]], None],
         login_slots: asyncio.Semaphore,
         has_room: Callable[[], bool],
     ) -> None:
@@ -69,17 +51,17 @@ class Listener:
                 except BaseException:
                     self._login_slots.release()
                     raise
-                self._accepted(sock, str(where[0]))
+                self._accepted(sock, peer_of(sock, where))
         finally:
-            self._socket.close()
+            stop_listening(self._socket)
 
-    def _accepted(self, sock: socket.socket, peer: str) -> None:
+    def _accepted(self, sock: socket.socket, peer: Peer) -> None:
         if self._has_room():
             self._start_session(Stream(sock), peer, _once(self._login_slots.release))
         else:
             _turn_away(sock)
             self._login_slots.release()
-            event(log, logging.WARNING, "client turned away", peer=peer, reason="no file descriptors left")
+            event(log, logging.WARNING, "client turned away", peer=str(peer), reason="no file descriptors left")
 
 
 def _turn_away(sock: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """What a client reads when it cannot be let in: every failure of a login, with its reason and the next step."""
 
 import errno
+import os
 import socket
 import ssl
 
@@ -84,7 +85,8 @@ def dial_failure(target: Target, error: OSError) -> LoginError:
     hint = (
         "check that the tunnel runs" if target.dial != target.address else "check security group, VPN, route and port"
     )
-    return Unreachable(f"cannot connect to {where} ({error.strerror or type(error).__name__}); {hint}")
+    why = os.strerror(error.errno) if error.errno else _reason(error)  # asyncio's own text only repeats the address
+    return Unreachable(f"cannot connect to {where} ({why}); {hint}")
 
 
 def no_answer(target: Target, step: str, seconds: float) -> LoginError:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import platformdirs
 
@@ -18,8 +19,10 @@ from .errors import ConfigError
 from .greetings import Greetings
 from .guard import LoginGuard
 from .limiter import Limiter
-from .listener import MAX_LOGINS, Listener, listen
+from .listener import MAX_LOGINS, Listener
+from .listening import Peer, address_of, listen, stop_listening
 from .live import LiveSessions
+from .local_tls import LocalTLS, local_tls
 from .logs import event
 from .probe import Probe
 from .relay import make_buffer
@@ -31,7 +34,7 @@ from .upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-OnReady = Callable[[tuple[Address, ...]], None]
+OnReady = Callable[[tuple[Address | Path, ...]], None]
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -85,6 +88,8 @@ class Server:
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._tokens = {identity: TokenSource(identity) for identity in map(_identity, config.targets.values())}
         self._limiters = _limiters(config)
+        state_folder = platformdirs.user_state_path("rds-iam-proxy")
+        self._local_tls = [local_tls(listener, state_folder) for listener in config.listeners]
         greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
         self._upstreams: dict[str, Upstream] = {}
         self._probes: dict[str, Probe] = {}
@@ -98,16 +103,23 @@ class Server:
             self._upstreams[name] = upstream
             self._probes[name] = Probe(upstream, _probe_user(config, name), greetings, self._spawn)
 
-    def start(self) -> tuple[Address, ...]:
+    def start(self) -> tuple[Address | Path, ...]:
         """Listen; returns the addresses, with the real port where 0 was asked for. Raises ConfigError."""
         sockets = _listen_all([listener.bind for listener in self._config.listeners])
         slots = asyncio.Semaphore(MAX_LOGINS)
-        addresses = []
-        for configured, sock in zip(self._config.listeners, sockets, strict=True):
-            listener = Listener(sock, self._starter(configured.target), slots, self._has_room)
+        addresses: list[Address | Path] = []
+        for configured, tls, sock in zip(self._config.listeners, self._local_tls, sockets, strict=True):
+            listener = Listener(sock, self._starter(configured.target, tls), slots, self._has_room)
             self._listeners.append(self._spawn(listener.run()))
-            addresses.append(Address(*sock.getsockname()[:2]))
-            event(log, logging.INFO, "listening", address=str(addresses[-1]), target=configured.target)
+            addresses.append(address_of(sock))
+            event(
+                log,
+                logging.INFO,
+                "listening",
+                address=str(addresses[-1]),
+                target=configured.target,
+                tls=configured.tls,
+            )
         for probe in self._probes.values():
             self._spawn(probe.run())
         return tuple(addresses)
@@ -142,18 +154,21 @@ class Server:
         for task in self._listeners:
             task.cancel()
 
-    def _starter(self, target: str) -> Callable[[Stream, str, Callable[[], None]], None]:
-        def start_session(stream: Stream, peer: str, release_slot: Callable[[], None]) -> None:
-            task = self._spawn(self._serve_client(target, stream, peer, release_slot))
+    def _starter(self, target: str, tls: LocalTLS | None) -> Callable[[Stream, Peer, Callable[[], None]], None]:
+        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+            task = self._spawn(self._serve_client(target, tls, stream, peer, release_slot))
             self._sessions.add(task)
             task.add_done_callback(self._sessions.discard)
 
         return start_session
 
-    async def _serve_client(self, target: str, stream: Stream, peer: str, release_slot: Callable[[], None]) -> None:
+    async def _serve_client(
+        self, target: str, tls: LocalTLS | None, stream: Stream, peer: Peer, release_slot: Callable[[], None]
+    ) -> None:
         try:
             greet_as = await self._probes[target].greet_as()
-            await Session(stream, peer, self._upstreams[target], greet_as, self._shared, release_slot).run()
+            upstream = self._upstreams[target]
+            await Session(stream, peer, upstream, greet_as, tls, self._shared, release_slot).run()
         finally:
             release_slot()
             stream.close()
@@ -207,7 +222,7 @@ def _probe_user(config: Config, target: str) -> str | None:
     return next((a.db_user for a in config.accounts if a.targets is None or target in a.targets), None)
 
 
-def _listen_all(binds: list[Address]) -> list[socket.socket]:
+def _listen_all(binds: list[Address | Path]) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     faults = []
     for bind in binds:
@@ -217,7 +232,7 @@ def _listen_all(binds: list[Address]) -> list[socket.socket]:
             faults.append(f"cannot listen on {bind}: {exc.strerror}; choose another --listen or bind address")
     if faults:
         for sock in sockets:
-            sock.close()
+            stop_listening(sock)
         raise ConfigError(faults)
     return sockets
 

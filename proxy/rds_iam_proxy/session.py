@@ -16,14 +16,16 @@ from mysql_wire.constants import NONCE_LENGTH, Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.reply import ERRPacket
-from mysql_wire.server_login import Answered, Send, ServerLogin, State
+from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS, State
 
 from . import refusals
 from .accounts import Accounts
 from .config import Account
 from .errors import LoginError
 from .guard import LoginGuard
+from .listening import Peer
 from .live import LiveSession, LiveSessions
+from .local_tls import LocalTLS
 from .logs import event, printable
 from .relay import Ending, Relay
 from .stream import EndOfStream, Stream
@@ -77,9 +79,10 @@ class Session:
     def __init__(
         self,
         stream: Stream,
-        peer: str,
+        peer: Peer,
         upstream: Upstream,
         greet_as: ServerIdentity,
+        tls: LocalTLS | None,
         shared: Shared,
         release_slot: Callable[[], None],
     ) -> None:
@@ -87,6 +90,7 @@ class Session:
         self._peer = peer
         self._upstream = upstream
         self._greet_as = greet_as
+        self._tls = tls
         self._shared = shared
         self._release_slot = release_slot
         self._id = shared.live.new_id()
@@ -110,9 +114,9 @@ class Session:
             await self._refuse(login, refused)
         except OSError as exc:
             reason = "client left" if isinstance(exc, EndOfStream) else exc.strerror or type(exc).__name__
-            event(log, logging.INFO, "login broken off", id=self._id, peer=self._peer, reason=reason)
+            event(log, logging.INFO, "login broken off", id=self._id, peer=str(self._peer), reason=reason)
         except Exception as exc:
-            event(log, logging.ERROR, "internal error", id=self._id, peer=self._peer, exception=exc)
+            event(log, logging.ERROR, "internal error", id=self._id, peer=str(self._peer), exception=exc)
             await self._refuse(login, _Refused(refusals.internal_error(), "internal"))
         finally:
             self._release_slot()
@@ -125,6 +129,8 @@ class Session:
             self._id,
             lambda user: accounts.verifiers(user, target),
             nonce=self._shared.nonce,
+            tls=self._tls is not None,
+            tls_required=self._tls is not None and self._tls.required,
         )
 
     # --- the client's login ---
@@ -143,18 +149,31 @@ class Session:
     async def _read_answer(self, login: ServerLogin) -> None:
         while True:
             answer = login.receive(await self._stream.read_packet(login.sequence))
-            if isinstance(answer, Send):
-                await self._stream.write(answer.packet)
-            elif answer is Answered.ANSWERED:
-                return
+            match answer:
+                case Send(packet):
+                    await self._stream.write(packet)
+                case StartTLS.START_TLS:
+                    await self._start_tls(login)
+                case Answered.ANSWERED:
+                    return
+
+    async def _start_tls(self, login: ServerLogin) -> None:
+        if self._tls is None:
+            raise AssertionError("TLS that was not offered")
+        await self._stream.start_tls(self._tls.context, server_side=True)
+        login.tls_established()
 
     async def _check_password(self, login: ServerLogin) -> LoginRequest:
         request = login.request
         if request is None:
             raise AssertionError("an answer without a request")
         self._user = request.user
-        guard, peer = self._shared.guard, self._peer
+        guard, peer = self._shared.guard, str(self._peer)
         account = self._shared.accounts.find(request.user, self._upstream.target.name)
+        if account is not None and account.peer_uid is not None and account.peer_uid == self._peer.uid:
+            login.accept_peer()
+            self._account = account
+            return request
         if account is not None and not await guard.turn(account.user, peer):
             raise _Refused(refusals.too_many_failures(), "too many failures")
         right = login.verify()
@@ -165,7 +184,7 @@ class Session:
         if account is not None:
             guard.failed(account.user, peer)
         await asyncio.sleep(FAILURE_SECONDS)
-        err = refusals.access_denied(request.user, _host_of(peer), using_password=login.using_password)
+        err = refusals.access_denied(request.user, _host_of(self._peer), using_password=login.using_password)
         raise _Refused(err, "wrong password" if account else "unknown user")
 
     # --- the login at RDS ---
@@ -175,7 +194,8 @@ class Session:
         rds = await self._log_in_at_rds(request)
         try:
             self._upstream.check_greeting(rds, request, self._greet_as)
-            await self._stream.write(login.success(rds.ok.encode(request.capabilities)))
+            fingerprint = self._tls.fingerprint if self._tls is not None else None
+            await self._stream.write(login.success(rds.ok, fingerprint=fingerprint))
         except LoginError as exc:
             await rds.quit()
             raise _failed(exc) from exc
@@ -226,7 +246,9 @@ class Session:
         account, live = self._known_account(), self._shared.live
         session = LiveSession(account.user, self._upstream.target.name, rds.server, rds.connection_id)
         live.add(self._id, session)
-        scanner = CommandScanner(rds.capabilities, lambda named: live.kill_target(session, named))
+        scanner = CommandScanner(
+            rds.capabilities, lambda named: live.kill_target(session, named), account.allow_replication
+        )
         relay = Relay(self._stream, rds.stream, scanner, self._shared.buffer)
         try:
             return await relay.run()
@@ -265,7 +287,7 @@ class Session:
             logging.WARNING,
             "login refused",
             id=self._id,
-            peer=self._peer,
+            peer=str(self._peer),
             user=printable(self._user),
             target=self._upstream.target.name,
             reason=refused.reason,
@@ -289,7 +311,7 @@ class Session:
             "session ended",
             id=self._id,
             account=account.user,
-            peer=self._peer,
+            peer=str(self._peer),
             target=self._upstream.target.name,
             db_user=account.db_user,
             seconds=round(seconds, 3),
@@ -314,5 +336,5 @@ def _broken(exc: RemoteProtocolError) -> _Refused:
     return _Refused(err, "protocol", detail=str(exc), with_sqlstate=refusals.has_sqlstate(exc))
 
 
-def _host_of(peer: str) -> str:
-    return "localhost" if peer in ("127.0.0.1", "::1") else peer
+def _host_of(peer: Peer) -> str:
+    return "localhost" if peer.host in ("127.0.0.1", "::1") else peer.host

@@ -211,6 +211,8 @@ class _Attempt:
             raise refusals.tls_failure(self._target, exc) from exc
         except UnexpectedPacket as exc:
             stream.close()
+            if self._login.identity is None:  # not even a greeting
+                raise refusals.hung_up(self._target, self.step, exc) from exc
             raise refusals.not_an_iam_user(self._target, self._db_user, "the server asked for no token") from exc
         except (OSError, RemoteProtocolError) as exc:
             stream.close()

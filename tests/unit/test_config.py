@@ -218,8 +218,18 @@ def test_partition_without_bundled_roots_needs_a_ca_file(tmp_path: Path) -> None
     [
         ('bind = "0.0.0.0:3307"\ntarget = "orders"', r"listeners\[0\].bind: 0.0.0.0 is not a loopback address"),
         ('bind = "[::]:3307"\ntarget = "orders"', r"listeners\[0\].bind: :: is not a loopback address"),
-        ('bind = "db.internal:3307"\ntarget = "orders"', r"listeners\[0\].bind: .*without TLS"),
-        ('bind = "unix:/tmp/x"\ntarget = "orders"', r"listeners\[0\].bind: "),
+        ('bind = "db.internal:3307"\ntarget = "orders"', r"listeners\[0\].bind: db.internal is not a loopback"),
+        ('bind = "unix:x"\ntarget = "orders"', r"listeners\[0\].bind: write a Unix socket with its whole path"),
+        ('bind = "unix:/' + "x" * 103 + '"\ntarget = "orders"', r"listeners\[0\].bind: .*at most 103 bytes"),
+        (
+            'bind = "127.0.0.1:1"\ntarget = "orders"\ntls_cert = "/dev/null"',
+            r"listeners\[0\].tls_key: required together",
+        ),
+        ('bind = "127.0.0.1:1"\ntarget = "orders"\ntls = "yes"', r"listeners\[0\].tls: must be one of auto, req"),
+        (
+            'bind = "0.0.0.0:1"\ntarget = "orders"\ntls = "required"',
+            r"listeners\[0\].bind: .*add allow_remote = true, tls_cert and tls_key",
+        ),
         ('bind = "127.0.0.1:1"\ntarget = "order"', r"listeners\[0\].target: .*order; did you mean orders\?"),
         ('target = "orders"', r"listeners\[0\].bind: required"),
         ('bind = "127.0.0.1:1"', r"listeners\[0\].target: required"),
@@ -253,7 +263,7 @@ def test_any_number_of_listeners_may_take_a_free_port(tmp_path: Path) -> None:
         ('user = "app"\ntargets = []', "accounts[0].targets (user app): "),
         ('user = "app"\ntargets = "orders"', "accounts[0].targets (user app): must be a valid list"),
         ('user = "app"\ntargets = ["x"]', "accounts[0].targets (user app): no target is called x"),
-        ('user = "app"\npeer_user = "x"', "accounts[0].peer_user (user app): unknown key"),
+        ('user = "app"\npeer_user = "x"', "accounts[0].peer_user (user app): this machine has no user called x"),
     ],
 )
 def test_faulty_account_is_named(tmp_path: Path, account: str, fault: str) -> None:
@@ -301,7 +311,7 @@ def test_one_user_has_one_account_per_target(tmp_path: Path, first: str, second:
         ('password_hash = "native:s3cret"', "native: not hexadecimal"),
         ('password_hash = "s3cret"', "expected native:<40 hex>,sha2:<64 hex>"),
         ("password_hash = 3", "must be text in quotes"),
-        (f'password_hash = "{HASH}"\npassword_env = "APP_PASSWORD"', "one account has one password"),
+        (f'password_hash = "{HASH}"\npassword_env = "APP_PASSWORD"', "each password is given in one way"),
         ('password = "s3cret"', "no password: "),
     ],
 )
@@ -597,3 +607,46 @@ def test_generated_password_is_used_only_when_none_is_named() -> None:
     assert config.accounts[0].verifiers == (Verifier.of(b"generated"),)
     config = from_flags(required | given(password_env="APP_PASSWORD"), ENVIRON, generated_password="generated")
     assert config.accounts[0].verifiers == (Verifier.of(PASSWORD.encode()),)
+
+
+def test_keys_of_a_listener(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        write(tmp_path / name, PEM)
+    tables = f"""{TARGET}{ACCOUNT}
+        [[listeners]]
+        bind = "unix:{tmp_path}/mysql.sock"
+        target = "orders"
+        tls = "off"
+        [[listeners]]
+        bind = "0.0.0.0:3307"
+        target = "orders"
+        tls = "required"
+        tls_cert = "cert.pem"
+        tls_key = "key.pem"
+        allow_remote = true
+    """
+    local, remote = load(tmp_path, tables).listeners
+    assert local == Listener(tmp_path / "mysql.sock", "orders", "off")
+    assert remote == Listener(
+        Address("0.0.0.0", 3307), "orders", "required", tmp_path / "cert.pem", tmp_path / "key.pem"
+    )
+
+
+def test_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "cert.pem", PEM)
+    write(tmp_path / "key.pem", PEM, 0o644)
+    text = f'{TARGET}{ACCOUNT}{LISTENER}tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
+    (fault,) = faults_of(tmp_path, text)
+    assert fault.startswith("listeners[0].tls_key: group or others may read or write")
+
+
+def test_two_passwords_of_one_account(tmp_path: Path) -> None:
+    write(tmp_path / "next", "the next password\n")
+    (account,) = load(tmp_path, f'{TARGET}{LISTENER}{ACCOUNT}next_password_file = "next"\n').accounts
+    assert account.verifiers == (Verifier.of(PASSWORD.encode()), Verifier.of(b"the next password"))
+
+
+def test_peer_user_needs_no_password_and_becomes_a_uid(tmp_path: Path) -> None:
+    text = f'{TARGET}{LISTENER}[[accounts]]\nuser = "app"\npeer_user = "root"\nallow_replication = true\n'
+    (account,) = load(tmp_path, text).accounts
+    assert (account.peer_uid, account.verifiers, account.allow_replication) == (0, (), True)

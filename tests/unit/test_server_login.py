@@ -1,12 +1,13 @@
 """The login that faces the legacy client, as conversations."""
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
 from pymysql._auth import scramble_caching_sha2, scramble_native_password
 
 from mysql_wire.capabilities import LOGIN_CAPABILITIES
-from mysql_wire.constants import Capability, MariaDBCapability
+from mysql_wire.constants import Capability, MariaDBCapability, Status
 from mysql_wire.errors import (
     LocalProtocolError,
     MalformedPacket,
@@ -18,7 +19,7 @@ from mysql_wire.errors import (
 from mysql_wire.handshake import HandshakeResponse41, HandshakeV10, LoginRequest, ServerIdentity, ssl_request
 from mysql_wire.packet import Header
 from mysql_wire.passwords import Verifier
-from mysql_wire.reply import AuthSwitchRequest, ERRPacket
+from mysql_wire.reply import AuthSwitchRequest, ERRPacket, OKPacket
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
 SHA2, NATIVE = "caching_sha2_password", "mysql_native_password"
@@ -27,7 +28,8 @@ MARIADB = ServerIdentity(b"11.8.9-MariaDB", Capability(0x81FFFFFE), MariaDBCapab
 PASSWORD = b"correct horse"
 RIGHT = Verifier.of(PASSWORD)
 DUMMY = Verifier.of(b"nobody's")
-OK = b"\0\0\0\x02\0\0\0"
+OK = OKPacket(Status.AUTOCOMMIT)
+OK_PAYLOAD = b"\0\0\0\x02\0\0\0"
 
 
 def _nonces() -> Iterator[bytes]:
@@ -85,7 +87,7 @@ def test_caching_sha2_fast_path() -> None:
     answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
     assert client.send(client.response(answer, SHA2)) is Answered.ANSWERED
     assert client.login.verify()
-    assert client.login.success(OK) == b"\x02\0\0\x02\x01\x03" + b"\x07\0\0\x03" + OK
+    assert client.login.success(OK) == b"\x02\0\0\x02\x01\x03" + b"\x07\0\0\x03" + OK_PAYLOAD
 
 
 def test_native_towards_mariadb_without_a_switch() -> None:
@@ -93,7 +95,7 @@ def test_native_towards_mariadb_without_a_switch() -> None:
     assert client.greeting.auth_plugin_name == NATIVE
     client.send(client.response(scramble_native_password(PASSWORD, client.greeting.nonce), NATIVE))
     assert client.login.verify()
-    assert client.login.success(OK) == b"\x07\0\0\x02" + OK
+    assert client.login.success(OK) == b"\x07\0\0\x02" + OK_PAYLOAD
 
 
 @pytest.mark.parametrize(("named", "switched_to"), [(NATIVE, NATIVE), ("dummy_fallback_auth", NATIVE)])
@@ -227,3 +229,35 @@ def test_change_user_is_always_answered_by_a_switch() -> None:
     login.receive(scramble_native_password(PASSWORD, b"n" * 20))
     assert login.verify()
     assert login.success(OK)[3] == 3
+
+
+def test_certificate_proof_only_over_tls_by_native_towards_mariadb() -> None:
+    fingerprint = b"f" * 32
+
+    def log_in(identity: ServerIdentity, plugin: str, *, over_tls: bool) -> bytes:
+        client = Client(identity, tls=True)
+        if over_tls:
+            request = LoginRequest(b"", None, 45, 0, LOGIN_CAPABILITIES | Capability.SSL, MariaDBCapability(0))
+            client.send(ssl_request(request).encode())
+            client.login.tls_established()
+        scramble = scramble_native_password if plugin == NATIVE else scramble_caching_sha2
+        event = client.send(client.response(scramble(PASSWORD, client.greeting.nonce), plugin))
+        if isinstance(event, Send):
+            client.send(scramble(PASSWORD, AuthSwitchRequest.decode(event.packet[4:]).plugin_data[:20]))
+        assert client.login.verify()
+        return client.login.success(OK, fingerprint=fingerprint)
+
+    proof = log_in(MARIADB, NATIVE, over_tls=True)[4 + len(OK_PAYLOAD) :]
+    stage2 = hashlib.sha1(hashlib.sha1(PASSWORD).digest()).digest()
+    expected = hashlib.sha256(stage2 + b"1" * 20 + fingerprint).hexdigest().upper()
+    assert proof == b"\x01" + expected.encode()
+    for identity, plugin, over_tls in ((MARIADB, NATIVE, False), (MARIADB, SHA2, True), (MYSQL, NATIVE, True)):
+        assert log_in(identity, plugin, over_tls=over_tls).endswith(OK_PAYLOAD)
+
+
+def test_a_peer_that_the_system_vouches_for_needs_no_password() -> None:
+    for answer, packets in ((b"", OK_PAYLOAD), (b"x" * 32, b"\x01\x03\x07\0\0\x03" + OK_PAYLOAD)):
+        client = Client()
+        client.send(client.response(answer, SHA2))
+        client.login.accept_peer()
+        assert client.login.success(OK)[4:] == packets

@@ -2,7 +2,7 @@
 
 from .load import PROCESS_FLAGS, Flag, from_file, from_flags
 from .tables import loopback_bind
-from .values import Account, Config, Listener, Log, LogFormat, LogLevel, Target
+from .values import Account, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
 
 __all__ = [
     "PROCESS_FLAGS",
@@ -13,6 +13,7 @@ __all__ = [
     "Log",
     "LogFormat",
     "LogLevel",
+    "TLSMode",
     "Target",
     "from_file",
     "from_flags",

@@ -11,16 +11,9 @@ from typing import Any
 from mysql_wire.passwords import Verifier
 
 from ..errors import ConfigError
-from .build import (
-    Surroundings,
-    build_account,
-    build_listener,
-    build_target,
-    check_binds,
-    check_limits,
-    check_users,
-    open_to_others,
-)
+from .accounts import build_account, check_users
+from .listeners import build_listener, check_binds
+from .surroundings import Surroundings, open_to_others
 from .tables import (
     NAME,
     AccountTable,
@@ -34,6 +27,7 @@ from .tables import (
     read_table,
     suggestion,
 )
+from .targets import build_target, check_limits
 from .values import DRAIN_TIMEOUT, Config, Log
 
 PROCESS_FLAGS = frozenset({"log_format", "log_level", "drain_timeout"})
@@ -91,7 +85,9 @@ def from_file(path: Path, environ: Mapping[str, str], flags: Mapping[str, Flag] 
         process=read_table(ProcessTable, _only(root, "drain_timeout"), Place(), faults),
         process_flags=_read_flags(ProcessTable, {"drain_timeout": "drain_timeout"}, flags, faults),
     )
-    if open_to_others(mode) and any("password_hash" in entry.given for entry in entries.accounts):
+    if open_to_others(mode) and any(
+        {"password_hash", "next_password_hash"} & entry.given for entry in entries.accounts
+    ):
         faults.append(
             f"{path}: holds password hashes, but group or others may read or write it"
             f" (mode {mode & 0o777:04o}): chmod 600 it"
@@ -133,7 +129,7 @@ def from_flags(
 def _build(entries: _Entries, around: Surroundings, faults: list[str]) -> Config:
     names = entries.targets.keys()
     targets = {name: build_target(name, entry, around, faults) for name, entry in entries.targets.items()}
-    listeners = [build_listener(entry, names, faults) for entry in entries.listeners]
+    listeners = [build_listener(entry, names, around, faults) for entry in entries.listeners]
     accounts = [build_account(entry, names, around, faults) for entry in entries.accounts]
     check_binds(entries.listeners, faults)
     check_users(entries.accounts, faults)

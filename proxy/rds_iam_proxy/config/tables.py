@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from mysql_wire.passwords import Verifier
 
 from ..endpoint import Address
-from .values import LogFormat, LogLevel
+from .values import LogFormat, LogLevel, TLSMode
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
@@ -26,6 +26,10 @@ MAX_USER = 128
 MAX_LOGIN_WAIT = 9.5
 """Seconds: mysql2 and mysqljs give up at 10."""
 
+MAX_SOCKET_PATH = 103
+"""Bytes: what fits into sockaddr_un everywhere."""
+
+_UNIX = "unix:"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
@@ -89,25 +93,39 @@ def _remote_address(value: str) -> Address:
     return address
 
 
+def _bind(value: str) -> Address | Path:
+    """The address to listen on, port 0 for any free port, or the path of a Unix socket."""
+    if not value.startswith(_UNIX):
+        return Address.parse(value)
+    path = value.removeprefix(_UNIX)
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError("write a Unix socket with its whole path, as unix:/run/rds-iam-proxy/mysql.sock")
+    if len(path.encode()) > MAX_SOCKET_PATH:
+        raise ValueError(f"the path of a Unix socket has at most {MAX_SOCKET_PATH} bytes")
+    return Path(path)
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only this machine can connect there."""
+    if address.host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return False
+
+
 def loopback_bind(value: str) -> Address:
     """The address to listen on, port 0 for any free port. Raises ValueError unless it is a loopback address."""
     address = Address.parse(value)
-    if address.host == "localhost":
-        return address
-    try:
-        loopback = ipaddress.ip_address(address.host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError(
-            f"{address.host} is not a loopback address: logins would cross the network without TLS, which this"
-            f" version cannot offer to clients; use 127.0.0.1:{address.port}"
-        )
+    if not is_loopback(address):
+        raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
     return address
 
 
 _UserName = Annotated[str, _text(_user)]
 _Words = Annotated[str, _text(_not_empty)]
+_Hash = Annotated[Verifier, _text(Verifier.parse)]
 _File = Annotated[Path, _text(lambda value: Path(_not_empty(value)))]
 _RemoteAddress = Annotated[Address, _text(_remote_address)]
 _Region = Annotated[str, _matching(_REGION, "is not the name of a region, as eu-west-1 is")]
@@ -144,8 +162,12 @@ class TargetTable(Table):
 class ListenerTable(Table):
     """`[[listeners]]`"""
 
-    bind: Annotated[Address, _text(loopback_bind)] | None = None
+    bind: Annotated[Address | Path, _text(_bind)] | None = None
     target: _Words | None = None
+    tls: Annotated[TLSMode, _one_of(TLSMode)] | None = None
+    tls_cert: _File | None = None
+    tls_key: _File | None = None
+    allow_remote: bool = False
 
 
 class AccountTable(Table):
@@ -154,7 +176,12 @@ class AccountTable(Table):
     user: _UserName | None = None
     password_env: _Words | None = None
     password_file: _File | None = None
-    password_hash: Annotated[Verifier, _text(Verifier.parse)] | None = Field(default=None, repr=False)
+    password_hash: _Hash | None = Field(default=None, repr=False)
+    next_password_env: _Words | None = None
+    next_password_file: _File | None = None
+    next_password_hash: _Hash | None = Field(default=None, repr=False)
+    peer_user: _Words | None = None
+    allow_replication: bool = False
     db_user: _UserName | None = None
     targets: Annotated[list[str], Field(min_length=1)] | None = None
 

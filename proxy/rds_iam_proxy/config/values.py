@@ -11,6 +11,7 @@ from ..endpoint import Address
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+TLSMode = Literal["auto", "required", "off"]
 
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
@@ -45,9 +46,13 @@ class Target:
 class Listener:
     """An address of this machine, and the target behind it."""
 
-    bind: Address
-    """Port 0: any free one."""
+    bind: Address | Path
+    """Port 0: any free one. A path: a Unix socket."""
     target: str
+    tls: TLSMode = "auto"
+    """auto: offered, with a self-signed certificate where there is no other; required: nothing else is accepted."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,13 @@ class Account:
 
     user: str
     verifiers: tuple[Verifier, ...] = field(repr=False)
+    """Any of them is right: two while a password is being changed, none for a peer of the Unix socket."""
     db_user: str
     targets: frozenset[str] | None = None
     """None: all targets."""
+    peer_uid: int | None = None
+    """The local user who needs no password on a Unix socket."""
+    allow_replication: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,112 @@
+"""`[targets.NAME]`: from the table to the value."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..endpoint import Address, RDSName, parse_rds_name
+from .surroundings import Surroundings, resolved
+from .tables import Entry, TargetTable
+from .values import LOGIN_BURST, LOGINS_PER_SECOND, Target
+
+AWS_LOGIN_LIMIT = 200
+"""New IAM logins per second and instance that RDS throttles at."""
+
+_MAX_CA_FILE = 16 * 1024 * 1024
+
+
+def build_target(name: str, entry: Entry[TargetTable], around: Surroundings, faults: list[str]) -> Target | None:
+    """The target, or None when it, or one of its keys, has a fault."""
+    before = len(faults)
+    table, place = entry.table, entry.place
+    if "endpoint" not in entry.given:
+        other = ", or give --config FILE" if place.flags else ""
+        faults.append(f"{place.key('endpoint')}: required: HOST:PORT of the database, as RDS names it{other}")
+    rds_name = None if table.endpoint is None else _rds_name(table.endpoint, entry, faults)
+    region = None if rds_name is None else _region(rds_name, entry, faults)
+    if rds_name and not rds_name.has_bundled_roots and "ca_file" not in entry.given:
+        faults.append(
+            f"{place.key('ca_file')}: required: endpoints of {rds_name.partition} have certificates of other roots"
+            " than the bundled ones; download that partition's bundle from AWS and name its file"
+        )
+    if "role_arn" not in entry.given:
+        orphans = {"external_id", "role_session_name"} & entry.given
+        faults.extend(f"{place.key(key)}: means nothing without role_arn" for key in sorted(orphans))
+    ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, around, faults)
+    if not entry.faultless or len(faults) > before or table.endpoint is None or region is None:
+        return None
+    given = table.model_dump(exclude={"endpoint", "dial", "region", "ca_file"}, exclude_none=True)
+    return Target(
+        name=name,
+        address=table.endpoint,
+        dial=table.dial or table.endpoint,
+        region=region,
+        ca_file=ca_file,
+        **given,
+    )
+
+
+def _rds_name(endpoint: Address, entry: Entry[TargetTable], faults: list[str]) -> RDSName | None:
+    rds_name = parse_rds_name(endpoint.host)
+    if rds_name is None:
+        faults.append(
+            f"{entry.place.key('endpoint')}: {endpoint.host} is not a name that RDS gives out. IAM tokens are signed"
+            " for the real endpoint, and RDS refuses those for a CNAME or an IP address: write the name that"
+            " `aws rds describe-db-instances` (or -clusters, -proxies) shows, and the address of a tunnel as"
+            f" {entry.place.short('dial')}"
+        )
+    return rds_name
+
+
+def _region(rds_name: RDSName, entry: Entry[TargetTable], faults: list[str]) -> str | None:
+    place, given = entry.place, entry.table.region
+    if rds_name.region is None and "region" not in entry.given:
+        faults.append(
+            f"{place.key('region')}: required: a global endpoint does not tell its region; give that of the cluster"
+            " that is the writer now"
+        )
+    elif rds_name.region and given and given != rds_name.region:
+        faults.append(
+            f"{place.key('region')}: {given}, but the endpoint is in {rds_name.region}, and tokens for another region"
+            " are refused; leave the key out"
+        )
+    return rds_name.region or given
+
+
+def _ca_file(path: Path, entry: Entry[TargetTable], around: Surroundings, faults: list[str]) -> Path | None:
+    key = entry.place.key("ca_file")
+    try:
+        path = resolved(path, around)
+        with path.open("rb") as file:
+            pem = file.read(_MAX_CA_FILE)
+    except OSError as exc:
+        faults.append(f"{key}: cannot read {path}: {exc.strerror}")
+        return None
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        faults.append(f"{key}: {path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+        return None
+    return path
+
+
+def check_limits(entries: Sequence[Entry[TargetTable]], faults: list[str]) -> tuple[str, ...]:
+    """Targets that name one endpoint share its limiter, so they must agree on it. Returns warnings."""
+    warnings = []
+    seen: dict[Address, Entry[TargetTable]] = {}
+    for entry in entries:
+        table, place = entry.table, entry.place
+        if (table.logins_per_second or 0) >= AWS_LOGIN_LIMIT:
+            warnings.append(
+                f"{place.key('logins_per_second')}: {table.logins_per_second:g} per second: RDS throttles IAM logins"
+                f" at {AWS_LOGIN_LIMIT} per second and instance, those from other hosts included; stay well below"
+            )
+        if table.endpoint is None:
+            continue
+        first = seen.setdefault(table.endpoint, entry)
+        for key, default in (("logins_per_second", LOGINS_PER_SECOND), ("login_burst", LOGIN_BURST)):
+            mine = getattr(table, key) or default
+            theirs = getattr(first.table, key) or default
+            if mine != theirs:
+                faults.append(
+                    f"{place.key(key)}: {mine:g}, but {first.place.path} has {theirs:g} for the same endpoint, and"
+                    " the limit is the endpoint's; give both the same"
+                )
+    return tuple(warnings)
