@@ -16,7 +16,7 @@ from mysql_wire.constants import NONCE_LENGTH, Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.reply import ERRPacket
-from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS, State
+from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
 from . import refusals
 from .accounts import Accounts
@@ -117,7 +117,8 @@ class Session:
             event(log, logging.INFO, "login broken off", id=self._id, peer=str(self._peer), reason=reason)
         except Exception as exc:
             event(log, logging.ERROR, "internal error", id=self._id, peer=str(self._peer), exception=exc)
-            await self._refuse(login, _Refused(refusals.internal_error(), "internal"))
+            if not self._entered:  # later an ERR packet could come into the middle of a result
+                await self._refuse(login, _Refused(refusals.internal_error(), "internal"))
         finally:
             self._release_slot()
             self._stream.close()
@@ -295,8 +296,6 @@ class Session:
             text=refused.err.message.decode("utf-8", "replace"),
             detail=refused.detail or None,
         )
-        if login.state is State.ENDED and self._entered:
-            return  # inside a result an ERR packet would be taken for something else
         try:
             await self._stream.write(login.failure(refused.err, with_sqlstate=refused.with_sqlstate))
             await self._stream.finish()
