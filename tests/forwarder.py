@@ -1,0 +1,62 @@
+"""A TCP forwarder whose far end can be changed: what DNS does at a failover."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass
+class Forwarder:
+    """Accepts at 127.0.0.1:`port`; each new connection goes to `to`."""
+
+    port: int
+    to: tuple[str, int]
+
+
+@contextlib.contextmanager
+def forwarder(to: tuple[str, int]) -> Iterator[Forwarder]:
+    """Runs until the context ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = Forwarder(listener.getsockname()[1], to)
+        thread = threading.Thread(target=_accept, args=(listener, running), daemon=True)
+        thread.start()
+        try:
+            yield running
+        finally:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+def _accept(listener: socket.socket, running: Forwarder) -> None:
+    while True:
+        try:
+            near, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            far = socket.create_connection(running.to, timeout=10)
+        except OSError:
+            near.close()
+            continue
+        threading.Thread(target=_relay, args=(near, far), daemon=True).start()
+
+
+def _relay(near: socket.socket, far: socket.socket) -> None:
+    with near, far:
+        backward = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        backward.start()
+        _pump(near, far)
+        backward.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    source.settimeout(None)
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for sock in (source, sink):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
