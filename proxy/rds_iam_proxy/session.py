@@ -27,7 +27,7 @@ from .listening import Peer
 from .live import LiveSession, LiveSessions
 from .local_tls import LocalTLS
 from .logs import event, printable
-from .relay import Ending, Relay
+from .relay import Ending, Relay, Side
 from .stream import EndOfStream, Stream
 from .upstream import Upstream, UpstreamSession
 
@@ -236,7 +236,11 @@ class Session:
                 ending = await self._relay_once(rds)
                 if ending.change_user is None:
                     break
-                rds, request = await self._change_user(rds, request, ending.change_user)
+                changed = await self._change_user(rds, request, ending.change_user)
+                if changed is None:
+                    ending = Ending(Side.PROXY, "COM_CHANGE_USER failed")
+                    break
+                rds, request = changed
         finally:
             self._shared.live.remove(self._id)
             rds.close()
@@ -262,21 +266,27 @@ class Session:
 
     async def _change_user(
         self, rds: UpstreamSession, before: LoginRequest, payload: bytes
-    ) -> tuple[UpstreamSession, LoginRequest]:
-        """COM_CHANGE_USER: the password is checked here, then a new login at RDS replaces the session."""
+    ) -> tuple[UpstreamSession, LoginRequest] | None:
+        """COM_CHANGE_USER: the password is checked here, then a new login at RDS replaces the session.
+
+        None if it failed: the client was told, and as with MySQL its connection ends.
+        """
         login = self._server_login()
         try:
-            await self._stream.write(login.change_user(payload, before))
+            try:
+                await self._stream.write(login.change_user(payload, before))
+            except RemoteProtocolError as exc:
+                raise _broken(exc) from exc
             request = await self._authenticate(login)
             new = await self._enter(login, request)
-        except RemoteProtocolError as exc:
-            raise _broken(exc) from exc
         except _Refused as refused:
             await self._refuse(login, refused)
-            raise EndOfStream("COM_CHANGE_USER was refused") from None
-        if rds.stream.has_unread:
+            return None
+        except OSError:
+            return None  # the client left
+        if rds.stream.has_unread:  # RDS still answered a command from before: the order cannot be kept
             new.close()
-            raise EndOfStream("RDS still answered a command from before COM_CHANGE_USER")
+            return None
         rds.close()
         return new, request
 
