@@ -1,115 +1,31 @@
-"""How often a login to one signed endpoint may begin: a token bucket and the queue in front of it.
+"""How often logins to one signed endpoint may begin, and the waiting for it.
 
 RDS throttles new IAM logins (AWS: stay under 200/s per instance) and then refuses them like wrong passwords.
 """
 
 import asyncio
-import enum
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .endpoint import Address
 from .errors import Limited
+from .fair_queue import Entry, PermitQueue, Waiter
+from .permits import Permits
 
 MAX_WAITING = 1000
-_ROUNDING = 1e-9  # of a permit: at the moment computed for a permit, the level may fall short by that
 _MIN_SLEEP = 0.001  # seconds; a timer may fire early by less than the loop's resolution
 
 
-class TokenBucket:
-    """At most `rate * t + burst` permits in any window of t seconds. The caller passes the time, never backwards."""
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        if rate <= 0 or burst < 1:
-            raise ValueError("a limiter needs a rate above 0 and a burst of at least 1")
-        self.rate = rate
-        self.burst = burst
-        self._level = float(burst)
-        self._at = now
-
-    def take(self, now: float) -> bool:
-        """Take a permit if there is one."""
-        self._fill(now)
-        if self._level < 1 - _ROUNDING:
-            return False
-        self._level -= 1
-        return True
-
-    def seconds_until(self, permits: int, now: float) -> float:
-        """Seconds until so many permits will have come in, if nobody else takes one."""
-        self._fill(now)
-        return max(0.0, (permits - self._level) / self.rate)
-
-    def _fill(self, now: float) -> None:
-        self._level = min(float(self.burst), self._level + max(0.0, now - self._at) * self.rate)
-        self._at = max(self._at, now)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Waiter:
-    """A login that asks for a permit. `deadline` is on the limiter's clock."""
-
-    account: str
-    deadline: float
-
-
-class Entry(enum.Enum):
-    """What becomes of a login that asks for a permit."""
-
-    GRANTED = enum.auto()
-    WAITS = enum.auto()
-    FULL = enum.auto()  # too many wait already
-    TOO_LATE = enum.auto()  # its deadline has passed, or would before the queue ahead is served
-
-
-class PermitQueue:
-    """Who gets the next permit: first come, first served. Decides only; the caller passes the time and waits."""
-
-    def __init__(self, bucket: TokenBucket, max_waiting: int) -> None:
-        self._bucket = bucket
-        self._max_waiting = max_waiting
-        self._waiting: dict[Waiter, None] = {}  # in order of arrival, any of them quickly removed
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def enter(self, waiter: Waiter, now: float) -> Entry:
-        """Take a permit or a place in the queue."""
-        ahead = len(self._waiting)
-        if now + self._bucket.seconds_until(ahead + 1, now) > waiter.deadline:
-            return Entry.TOO_LATE
-        if ahead == 0 and self._bucket.take(now):
-            return Entry.GRANTED
-        if ahead >= self._max_waiting:
-            return Entry.FULL
-        self._waiting[waiter] = None
-        return Entry.WAITS
-
-    def leave(self, waiter: Waiter) -> None:
-        """Give the place back."""
-        self._waiting.pop(waiter, None)
-
-    def grant(self, now: float) -> list[Waiter]:
-        """Those who get their permit now, in order; they wait no longer. No permit is spent on the late."""
-        granted = []
-        for waiter in self._waiting:
-            if now > waiter.deadline:
-                continue  # it is about to leave by itself
-            if not self._bucket.take(now):
-                break
-            granted.append(waiter)
-        for waiter in granted:
-            del self._waiting[waiter]
-        return granted
-
-    def seconds_to_next(self, now: float) -> float | None:
-        """Seconds until the next permit can be granted; None if nobody waits."""
-        return self._bucket.seconds_until(1, now) if self._waiting else None
+def _ignore(value: float) -> None:
+    pass
 
 
 class Limiter:
-    """Permits for new logins to one signed endpoint, however many targets name it. For one event loop."""
+    """Permits for new logins to one signed endpoint, however many targets name it. For one event loop.
+
+    Accounts take turns, so no account waits for the storm of another. A budget shared by several proxies would plug
+    in at `Permits`.
+    """
 
     def __init__(
         self,
@@ -119,57 +35,89 @@ class Limiter:
         burst: int,
         max_waiting: int = MAX_WAITING,
         now: Callable[[], float] = time.monotonic,
-        on_grant: Callable[[float], None] | None = None,
+        on_grant: Callable[[float], None] = _ignore,
+        on_rate_change: Callable[[float], None] = _ignore,
     ) -> None:
-        """`endpoint` is named in errors; `on_grant` gets the time of each permit, on the `now` clock."""
+        """`endpoint` is named in errors. `on_grant` gets the time of each permit, on the `now` clock;
+        `on_rate_change` the new rate each time that RDS's throttling lowers it (it grows back without a call)."""
         self._endpoint = endpoint
         self._now = now
         self._on_grant = on_grant
-        self._bucket = TokenBucket(rate, burst, now())
-        self._queue = PermitQueue(self._bucket, max_waiting)
-        self._granted: dict[Waiter, asyncio.Future[None]] = {}
+        self._on_rate_change = on_rate_change
+        self._permits = Permits(rate, burst, now())
+        self._queue = PermitQueue(self._permits, max_waiting)
+        self._outcomes: dict[Waiter, asyncio.Future[float | None]] = {}  # the time of the permit, None: sent away
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float:
+        """Logins per second that may begin now: as configured, or less since RDS throttled."""
+        return self._permits.rate(self._now())
 
     @property
     def waiting(self) -> int:
         """How many logins wait."""
         return len(self._queue)
 
-    async def acquire(self, account: str, deadline: float) -> float:
-        """Wait for a permit until `deadline` on the `now` clock; returns the seconds waited.
+    def waiting_per_account(self) -> dict[str, int]:
+        """How many logins of each account wait; accounts of which none waits are left out."""
+        return self._queue.per_account()
 
-        Raises Limited when the deadline has passed, and at once when too many wait already or the queue ahead
-        makes the deadline impossible: so a client hears it while it still has patience to try again. A cancelled
+    async def acquire(self, account: str, deadline: float, *, again: bool = False) -> float:
+        """Wait for a permit until `deadline` on the `now` clock; returns the time of the permit.
+
+        `again`: RDS refused this login for throttling; it goes ahead of its account's others.
+
+        Raises Limited when the deadline has passed, and at once when too many wait already or the turns ahead
+        make the deadline impossible: so a client hears it while it still has patience to try again. When the
+        queue is full, an account with a short line takes a place from the account with the longest. A cancelled
         waiter gives its place back; a permit granted in the very moment of the cancellation is lost, because
         granting it again could exceed the rate.
         """
         began = self._now()
         patience = max(0.0, deadline - began)
-        waiter = Waiter(account, deadline)
-        entry = self._queue.enter(waiter, began)
+        waiter = Waiter(account, deadline, again)
+        entry = self._enter(waiter, began)
         if entry is Entry.GRANTED:
-            self._record(began)
-            return 0.0
+            self._on_grant(began)
+            return began
         if entry is not Entry.WAITS:
             raise self._refusal(entry, patience)
-        granted = self._granted[waiter] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self._outcomes[waiter] = outcome
         self._set_timer()
         try:
             # Not wait_for nor timeout: there a permit that comes together with the deadline would be lost.
-            await asyncio.wait({granted}, timeout=patience)
+            await asyncio.wait({outcome}, timeout=patience)
         finally:
             self._queue.leave(waiter)
-            del self._granted[waiter]
-        if not granted.done():
+            del self._outcomes[waiter]
+        if not outcome.done():
             raise self._refusal(None, patience)
-        return self._now() - began
+        permitted_at = outcome.result()
+        if permitted_at is None:
+            raise self._refusal(Entry.FULL, patience)
+        return permitted_at
+
+    def throttled(self, permitted_at: float) -> None:
+        """RDS refused, for throttling, the login whose permit came at this time. Call it for each such refusal."""
+        now = self._now()
+        if self._permits.throttled(permitted_at, now):
+            self._on_rate_change(self._permits.rate(now))
+
+    def _enter(self, waiter: Waiter, now: float) -> Entry:
+        entry = self._queue.enter(waiter, now)
+        if entry is Entry.FULL and (displaced := self._queue.make_room(waiter.account)) is not None:
+            self._outcomes[displaced].set_result(None)
+            entry = self._queue.enter(waiter, now)
+        return entry
 
     def _on_timer(self) -> None:
         self._timer = None
         now = self._now()
         for waiter in self._queue.grant(now):
-            self._record(now)
-            self._granted[waiter].set_result(None)
+            self._on_grant(now)
+            self._outcomes[waiter].set_result(now)
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -178,19 +126,16 @@ class Limiter:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(seconds, _MIN_SLEEP), self._on_timer)
 
-    def _record(self, now: float) -> None:
-        if self._on_grant is not None:
-            self._on_grant(now)
-
     def _refusal(self, entry: Entry | None, patience: float) -> Limited:
         waiting = len(self._queue)
+        rate = f"limit {self._permits.limit:g}/s"
+        advice = "try again or raise logins_per_second (AWS: under 200/s per instance)"
+        if self.rate < self._permits.limit:
+            rate = f"limit {self.rate:.1f}/s since RDS throttled"
+            advice = "try again; make fewer connections, or reuse them"
         if entry is Entry.FULL:
-            what = f"{waiting} logins to {self._endpoint} wait already (limit {self._bucket.rate:g}/s)"
+            what = f"{waiting} logins to {self._endpoint} wait already ({rate})"
         else:
             verb = "can become" if entry is Entry.TOO_LATE else "became"
-            what = (
-                f"no login to {self._endpoint} {verb} free within {patience:.1f} s"
-                f" (limit {self._bucket.rate:g}/s, {waiting} waiting)"
-            )
-        advice = "try again or raise logins_per_second (AWS: under 200/s per instance)"
+            what = f"no login to {self._endpoint} {verb} free within {patience:.1f} s ({rate}, {waiting} waiting)"
         return Limited(f"{what}; {advice}")

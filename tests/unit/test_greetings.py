@@ -1,0 +1,39 @@
+"""Greetings kept across starts."""
+
+from pathlib import Path
+
+import pytest
+
+from mysql_wire.capabilities import FORMAT_CAPABILITIES
+from mysql_wire.constants import Capability, MariaDBCapability
+from mysql_wire.handshake import ServerIdentity
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.greetings import DEFAULT_IDENTITY, Greetings
+
+ENDPOINT = Address("db.abc.eu-west-1.rds.amazonaws.com", 3306)
+IDENTITY = ServerIdentity(b"5.5.5-10.11-\xff", Capability(0x81FFFFFE), MariaDBCapability(0x1D), 45)
+
+
+async def test_round_trip(tmp_path: Path) -> None:
+    greetings = Greetings(tmp_path / "new" / "folder")
+    assert greetings.load(ENDPOINT) is None
+    await greetings.save(ENDPOINT, IDENTITY)
+    assert greetings.load(ENDPOINT) == IDENTITY
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 3}', '{"version": "a\\u0000b"}', "x" * 5000])
+async def test_a_file_that_is_no_greeting_is_none(tmp_path: Path, content: str) -> None:
+    greetings = Greetings(tmp_path)
+    await greetings.save(ENDPOINT, IDENTITY)
+    (tmp_path / f"{ENDPOINT.host}_3306.json").write_text(content)
+    assert greetings.load(ENDPOINT) is None
+
+
+async def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    await Greetings(tmp_path / "file" / "folder").save(ENDPOINT, IDENTITY)
+
+
+def test_the_default_promises_only_what_every_server_keeps() -> None:
+    always = Capability.TRANSACTIONS | Capability.MULTI_RESULTS | Capability.PS_MULTI_RESULTS
+    assert DEFAULT_IDENTITY.capabilities & FORMAT_CAPABILITIES == always
