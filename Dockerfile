@@ -1,0 +1,38 @@
+# Debian's own Python instead of the python image: the final image then has no pip, and every step can be taken in a
+# plain Debian folder (`make image-check`), without a container engine.
+FROM debian:trixie-slim AS build
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3-venv
+WORKDIR /build
+COPY constraints.txt ./
+RUN python3 -m venv tools \
+ && tools/bin/pip install --no-cache-dir --constraint constraints.txt hatchling
+COPY pyproject.toml README.md LICENSE ./
+COPY proxy ./proxy
+COPY protocol ./protocol
+RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheels .
+RUN python3 -m venv --without-pip /opt/rds-iam-proxy \
+ && tools/bin/pip --python /opt/rds-iam-proxy/bin/python install --no-cache-dir --constraint constraints.txt wheels/*.whl
+
+FROM debian:trixie-slim
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --user-group --create-home --shell /usr/sbin/nologin rds-iam-proxy
+COPY --from=build /opt/rds-iam-proxy /opt/rds-iam-proxy
+ENV PATH=/opt/rds-iam-proxy/bin:/usr/local/bin:/usr/bin:/bin
+ENV HOME=/home/rds-iam-proxy
+ENV PYTHONUNBUFFERED=1
+# The port that HEALTHCHECK looks at; set it to where the proxy listens.
+ENV HEALTHCHECK_PORT=3306
+WORKDIR /home/rds-iam-proxy
+USER 10001:10001
+# Listeners are on loopback unless a configuration file says otherwise: clients share the network namespace, and
+# publishing the port reaches nothing.
+EXPOSE 3306
+# Reads the first bytes of the proxy's own greeting; 0x0a begins one, an ERR packet has 0xff there. RDS notices nothing.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
+  CMD ["python3", "-c", "import os, socket, sys; s = socket.create_connection(('127.0.0.1', int(os.environ['HEALTHCHECK_PORT'])), 4); sys.exit(s.makefile('rb').read(5)[3:] != bytes((0, 10)))"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["rds-iam-proxy"]
+CMD ["--help"]

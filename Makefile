@@ -1,0 +1,90 @@
+# On a fresh Debian machine with python3 (3.11 or later), python3-venv, make and git: `make demo` and `make test`.
+
+VENV := .venv
+PYTHON ?= python3
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types floors servers unit wheel image-check constraints clean
+
+help:
+	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
+	@echo "make test         install what tests need, then lint, types, floors and all tests"
+	@echo "make lint         ruff: rules and format"
+	@echo "make types        mypy --strict"
+	@echo "make floors       import-linter: a module imports only from lower floors"
+	@echo "make unit         the tests that need no server: seconds"
+	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make wheel        build dist/*.whl"
+	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
+	@echo "make constraints  renew constraints.txt from pyproject.toml"
+	@echo "make clean        remove what was made here; the servers stay in the user's cache folder"
+
+demo: $(VENV)/installed
+	$(VENV)/bin/rds-iam-proxy demo
+
+test: lint types floors servers
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(VENV)/bin/mypy
+
+floors: $(VENV)/installed-dev
+	$(VENV)/bin/lint-imports
+
+# What cannot be had is said here, and again where pytest skips its tests; in CI those tests fail.
+servers: $(VENV)/installed-dev
+	@if [ "$$(id -u)" = 0 ]; then \
+	    PYTHONPATH=tests $(VENV)/bin/python -m servers.install || echo "servers: tests of what is missing will be skipped"; \
+	else \
+	    echo "servers: not root, so nothing is installed"; \
+	fi
+
+unit: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest tests/unit
+
+wheel: $(VENV)/installed
+	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+image-check: $(VENV)/installed-dev
+	PYTHONPATH=tests $(VENV)/bin/python -m image_build
+
+# Run with the oldest Python that is supported: some packages need others there that later ones do without.
+constraints: $(VENV)/bin/python
+	rm -rf build/constraints
+	$(VENV)/bin/python -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet '.[dev]'
+	{ echo "# Made by 'make constraints': the versions that everything is tested with."; \
+	  build/constraints/bin/python -m pip freeze --exclude rds-iam-proxy; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find proxy protocol tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# The build tool comes first and builds without isolation: so its version is pinned too.
+$(VENV)/installed: pyproject.toml constraints.txt $(VENV)/bin/python
+	@echo "installing rds-iam-proxy into $(VENV)"
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "installing what tests need into $(VENV)"
+	$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# `python3` can be a shim of a version manager, for a version that is too old or not there: then Debian's own is taken.
+$(VENV)/bin/python:
+	@for python in $(PYTHON) /usr/bin/python3 python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        exec $$python -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "no Python 3.11 or later with venv and pip; on Debian: apt-get install python3-venv" >&2; exit 1
