@@ -18,7 +18,6 @@ import boto3
 import pymysql
 import pytest
 
-from rds_iam_proxy.demo.profile import MARIADB_10_11
 from rds_iam_proxy.demo.rds import DB_USER, EmbeddedRDS, Refusal
 from rds_iam_proxy.demo.token_check import Keys
 
@@ -49,7 +48,7 @@ def token(rds: EmbeddedRDS, keys: Keys | None = None, user: str = DB_USER) -> st
 
 
 def trusting(rds: EmbeddedRDS) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=rds.ca_pem.decode())
+    context = ssl.create_default_context(cafile=rds.ca_file)
     context.check_hostname = False  # PyMySQL would check the address that it dials; another test checks the name
     return context
 
@@ -120,7 +119,15 @@ def login_payload(password: bytes = b"", user: bytes = DB_USER.encode()) -> byte
 def upgrade(sock: socket.socket, rds: EmbeddedRDS) -> ssl.SSLSocket:
     read_packet(sock)
     sock.sendall(packet(SSL_REQUEST, 1))
-    return ssl.create_default_context(cadata=rds.ca_pem.decode()).wrap_socket(sock, server_hostname=rds.endpoint.host)
+    return ssl.create_default_context(cafile=rds.ca_file).wrap_socket(sock, server_hostname=rds.endpoint.host)
+
+
+@contextlib.contextmanager
+def logged_in(rds: EmbeddedRDS) -> Iterator[ssl.SSLSocket]:
+    with dialled(rds) as sock, upgrade(sock, rds) as tls:
+        tls.sendall(packet(login_payload(token(rds).encode() + b"\x00"), 2))
+        assert read_packet(tls)[:1] == b"\x00"
+        yield tls
 
 
 def until_closed(sock: socket.socket) -> bytes:
@@ -137,14 +144,14 @@ def until_closed(sock: socket.socket) -> bytes:
 async def test_a_signed_token_logs_in(rds: EmbeddedRDS) -> None:
     assert await asyncio.to_thread(ask, rds, "SELECT 1") == ((1,),)
     assert (rds.accepted, rds.refused, rds.interrupted) == (1, 0, 0)
-    assert len(rds.grant_times) == 1
 
 
 async def test_database_collation_and_attributes_are_recorded(rds: EmbeddedRDS) -> None:
     rows = await asyncio.to_thread(ask, rds, "SELECT DATABASE()", database="shop", program_name="test")
     assert rows == (("shop",),)
     (record,) = rds.logins
-    assert (record.database, record.attributes[b"program_name"], record.collation) == (b"shop", b"test", 45)
+    assert (record.request.database, record.request.collation) == (b"shop", 45)
+    assert b"program_name\x04test" in (record.request.attributes or b"")
 
 
 @pytest.mark.parametrize(
@@ -212,20 +219,13 @@ async def test_the_certificate_is_for_the_signed_name_only(rds: EmbeddedRDS) -> 
         with dialled(rds) as sock:
             read_packet(sock)
             sock.sendall(packet(SSL_REQUEST, 1))
-            context = ssl.create_default_context(cadata=rds.ca_pem.decode())
+            context = ssl.create_default_context(cafile=rds.ca_file)
             with context.wrap_socket(sock, server_hostname=name) as tls:
                 return tls.version()
 
     assert await asyncio.to_thread(checked, rds.endpoint.host) == "TLSv1.3"
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncio.to_thread(checked, "other.example.com")
-
-
-async def test_more_connections_than_allowed_get_1040() -> None:
-    async with EmbeddedRDS(max_connections=1) as rds:
-        first = await asyncio.to_thread(connect, rds)
-        assert (await failure(connect, rds))[0] == 1040
-        await asyncio.to_thread(first.close)
 
 
 # What froze, fooled or broke mysql-mimic
@@ -277,7 +277,7 @@ async def test_a_login_packet_above_128_kib_is_not_read(rds: EmbeddedRDS) -> Non
             sock.sendall(b"\xff\xff\xff\x01")
             return until_closed(sock)
 
-    assert b"Bad handshake" in await asyncio.to_thread(conversation)
+    assert b"#08S01Got a packet bigger" in await asyncio.to_thread(conversation)
 
 
 async def test_a_wrong_sequence_id_gets_1156(rds: EmbeddedRDS) -> None:
@@ -298,7 +298,7 @@ async def test_packets_split_byte_by_byte_log_in(rds: EmbeddedRDS) -> None:
             for byte in packet(SSL_REQUEST, 1):
                 sock.sendall(bytes([byte]))
                 time.sleep(0.001)
-            context = ssl.create_default_context(cadata=rds.ca_pem.decode())
+            context = ssl.create_default_context(cafile=rds.ca_file)
             with context.wrap_socket(sock, server_hostname=rds.endpoint.host) as tls:
                 for byte in packet(login_payload(token(rds).encode() + b"\x00"), 2):
                     tls.sendall(bytes([byte]))
@@ -312,7 +312,7 @@ async def test_client_hello_in_the_segment_of_the_ssl_request(rds: EmbeddedRDS) 
         with dialled(rds) as sock:
             read_packet(sock)
             incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            context = ssl.create_default_context(cadata=rds.ca_pem.decode())
+            context = ssl.create_default_context(cafile=rds.ca_file)
             tls = context.wrap_bio(incoming, outgoing, server_hostname=rds.endpoint.host)
             with contextlib.suppress(ssl.SSLWantReadError):
                 tls.do_handshake()
@@ -350,18 +350,6 @@ async def test_a_client_that_says_nothing_is_cut_off() -> None:
         assert rds.interrupted == 1
 
 
-async def test_field_list_without_nul_freezes_nobody(rds: EmbeddedRDS) -> None:
-    def conversation() -> bytes:
-        with dialled(rds) as sock, upgrade(sock, rds) as tls:
-            tls.sendall(packet(login_payload(token(rds).encode() + b"\x00"), 2))
-            read_packet(tls)
-            tls.sendall(packet(b"\x04customers", 0))
-            return read_packet(tls)
-
-    assert (await asyncio.to_thread(conversation)).startswith(b"\xff")
-    assert await asyncio.to_thread(ask, rds, "SELECT 1") == ((1,),)
-
-
 # Answers
 
 
@@ -371,36 +359,41 @@ async def test_field_list_without_nul_freezes_nobody(rds: EmbeddedRDS) -> None:
         ("SELECT @@version_comment LIMIT 1", (("Source distribution",),)),
         ("/* mysql-connector-j */SELECT  @@session.autocommit AS a, @@lower_case_table_names", ((0, 0),)),
         ("SHOW VARIABLES LIKE 'lower_case_%'", (("lower_case_file_system", "OFF"), ("lower_case_table_names", "0"))),
-        ("SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit')", (("autocommit", "OFF"),)),
+        ("SHOW SESSION VARIABLES WHERE Variable_name IN ('autocommit', 'x') OR variable_name = 'port'",
+         (("autocommit", "OFF"), ("port", "3306"))),
         ("SHOW DATABASES", (("information_schema",), ("shop",))),
         ("SHOW FULL TABLES FROM `shop` LIKE 'c%'", (("customers", "BASE TABLE"),)),
+        ("SHOW FULL TABLES FROM shop WHERE Table_type != 'BASE TABLE'", ()),
         ("SELECT USER(), CURRENT_USER, DATABASE()", (("demo_user@127.0.0.1", "demo_user@%", None),)),
-        ("SELECT VERSION(), 1 + 1, 'x', NULL", (("8.4.7", 2, "x", None),)),
-        ("SELECT COUNT(*) FROM shop.orders", ((8,),)),
+        ("SELECT VERSION(), -1, 'it''s, \\'so', NULL;", (("8.4.7", -1, "it's, 'so", None),)),
+        ("SELECT COUNT(*) FROM shop.products", ((5,),)),
         ("SELECT name FROM shop.customers WHERE id = 2", (("Zoë Müller",),)),
-        ("select c.name from `shop`.`customers` c where c.city is null or not c.id <> 1 order by c.id desc",
+        ("select c.name from `shop`.`customers` c where c.city is null or c.id=1 order by c.id desc",
          (("Alan Turing",), ("Ada Lovelace",))),
         ("SELECT id FROM shop.products ORDER BY price DESC LIMIT 1, 2", ((3,), (2,))),
         ("SELECT price FROM shop.products WHERE name LIKE '_ug'", ((Decimal("12.00"),),)),
-        ("SELECT MAX(price), SUM(stock), MIN(id) FROM shop.products", ((Decimal("39.95"), Decimal(247), 1),)),
-        ("SELECT DISTINCT status FROM shop.orders WHERE status != 'shipped' ORDER BY 1",
-         (("cancelled",), ("new",), ("paid",))),
-        ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop' AND table_name LIKE 'o%'",
-         (("orders",),)),
+        ("SELECT table_name FROM information_schema.tables WHERE table_schema = 'shop' AND table_name LIKE 'p%'",
+         (("products",),)),
         ("SELECT column_name, data_type FROM information_schema.columns WHERE table_schema='shop' "
          "AND table_name='products' ORDER BY ordinal_position LIMIT 2", (("id", "int"), ("name", "varchar"))),
-        ("DESCRIBE shop.products price", (("price", "decimal(10,2)", "NO", "", None, ""),)),
         ("SHOW COLUMNS FROM customers FROM shop LIKE 'id'",
          (("id", "int unsigned", "NO", "PRI", None, "auto_increment"),)),
         ("SELECT CONVERT_TZ('2001-01-01 01:00:00', 'UTC', 'UTC') IS NOT NULL", ((1,),)),
         ("SHOW WARNINGS", ()),
-        ("SHOW COUNT(*) WARNINGS", ((0,),)),
-        ("SELECT LENGTH(REPEAT('ab', 1000000))", ((2000000,),)),
-        ("SELECT 9223372036854775807, -9223372036854775807", ((9223372036854775807, -9223372036854775807),)),
+        ("SELECT REPEAT('ab', 3)", (("ababab",),)),
     ],
 )  # fmt: skip
 async def test_answers(rds: EmbeddedRDS, sql: str, rows: Row) -> None:
     assert await asyncio.to_thread(ask, rds, sql) == rows
+
+
+async def test_columns_are_called_as_they_were_selected(rds: EmbeddedRDS) -> None:
+    def names() -> list[str]:
+        with contextlib.closing(connect(rds)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT @@sql_mode, 'x', REPEAT('a',2), VERSION() AS v, 1 two, @@port 'it''s'")
+            return [item[0] for item in cursor.description]
+
+    assert await asyncio.to_thread(names) == ["@@sql_mode", "x", "REPEAT('a',2)", "v", "two", "it's"]
 
 
 @pytest.mark.parametrize(
@@ -408,17 +401,15 @@ async def test_answers(rds: EmbeddedRDS, sql: str, rows: Row) -> None:
     [
         "SHOW STATUS", "SHOW GLOBAL STATUS", "SHOW VARIABLES", "SHOW COLLATION", "SHOW CHARACTER SET", "SHOW ENGINES",
         "SHOW PLUGINS", "SHOW PROCESSLIST", "SHOW FULL PROCESSLIST", "SHOW GRANTS", "SHOW GRANTS FOR CURRENT_USER()",
-        "SHOW CREATE TABLE shop.orders", "SHOW CREATE DATABASE `shop`", "SHOW TABLE STATUS FROM shop",
-        "SHOW INDEX FROM shop.orders", "SHOW FULL COLUMNS FROM `customers` FROM `shop`", "DESC shop.orders",
-        "EXPLAIN shop.orders", "SELECT * FROM shop.orders LIMIT 0, 1000", "SELECT * FROM information_schema.columns",
-        "SELECT * FROM information_schema.SCHEMATA", "SELECT * FROM information_schema.statistics", "SELECT NOW()",
-        "SELECT * FROM information_schema.key_column_usage WHERE table_schema = DATABASE()",
-        "SELECT CAST('x' AS CHAR(60)) AS anon_1", "SELECT @@global.sql_mode", "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
+        "SHOW CREATE TABLE shop.customers", "SHOW TABLE STATUS FROM shop", "SHOW INDEX FROM shop.customers",
+        "SHOW FULL COLUMNS FROM `customers` FROM `shop`", "DESC shop.customers", "EXPLAIN shop.products",
+        "SELECT * FROM shop.products LIMIT 0, 1000", "SELECT * FROM information_schema.columns",
+        "SELECT * FROM information_schema.SCHEMATA", "SELECT * FROM information_schema.statistics",
+        "SELECT @@global.sql_mode", "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
     ],
 )  # fmt: skip
 async def test_what_a_gui_asks_has_rows(rds: EmbeddedRDS, sql: str) -> None:
-    rows = await asyncio.to_thread(ask, rds, sql)
-    assert rows or "key_column_usage" in sql
+    assert await asyncio.to_thread(ask, rds, sql)
 
 
 @pytest.mark.parametrize(
@@ -426,59 +417,51 @@ async def test_what_a_gui_asks_has_rows(rds: EmbeddedRDS, sql: str) -> None:
     [
         "SET NAMES utf8mb4", "SET NAMES 'utf8mb4' COLLATE 'utf8mb4_general_ci'", "SET autocommit=0",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET character_set_results = NULL",
-        "/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI' */", "SET SQL_SAFE_UPDATES=1",
-        "USE shop", "DO SLEEP(0)",
-        "START TRANSACTION", "BEGIN", "COMMIT", "ROLLBACK", "SET sql_mode=DEFAULT", "SET @a := 1, @b = 'x'",
-        "SET SQL_AUTO_IS_NULL = 0", "SET CHARACTER SET utf8",
+        "/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI' */", "SET SQL_SAFE_UPDATES=1", "USE shop",
+        "DO SLEEP(0)", "START TRANSACTION", "BEGIN", "COMMIT", "ROLLBACK", "SET sql_mode=DEFAULT", "SET @a := 1",
     ],
 )  # fmt: skip
 async def test_what_a_gui_sets_is_ok(rds: EmbeddedRDS, sql: str) -> None:
-    assert await asyncio.to_thread(ask, rds, sql) == ()
+    await asyncio.to_thread(ask, rds, sql)
+
+
+async def test_what_was_set_is_selected(rds: EmbeddedRDS) -> None:
+    assert await asyncio.to_thread(
+        ask, rds, "SET autocommit=1, sql_mode='ANSI'", "USE shop", "SELECT @@autocommit, @@sql_mode, DATABASE()"
+    ) == ((1, "ANSI", "shop"),)
 
 
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("INSERT INTO shop.orders VALUES (1)", 1235),
-        ("SELECT * FROM shop.orders JOIN shop.customers", 1235),
-        ("SELECT status, COUNT(*) FROM shop.orders GROUP BY status", 1235),
+        ("INSERT INTO shop.customers VALUES (1)", 1235),
+        ("SELECT * FROM shop.customers JOIN shop.products", 1235),
+        ("SELECT city, COUNT(*) FROM shop.customers GROUP BY city", 1235),
         ("SELECT * FROM (SELECT 1) x", 1235),
-        ("SELECT __import__('os').system('id')", 1064),
-        ("SELECT UUID_SHORT()", 1235),
-        ("SHOW BINARY LOGS", 1235),
+        ("SELECT __import__('os').system('id')", 1235),
+        ("SELECT 1; SELECT 2", 1235),
+        ("SET GLOBAL max_connections = 1", 1235),
+        ("SELECT 1" + " " * 10 + "+ 1" * 10_000, 1235),
+        ("bogus", 1235),
         ("SELECT * FROM shop.nothing", 1146),
         ("SELECT * FROM customers", 1046),
-        ("SELECT nothing FROM shop.orders", 1054),
-        ("SELECT $$", 1054),
+        ("SELECT nothing FROM shop.customers", 1054),
         ("USE nowhere", 1049),
         ("SELECT @@nothing", 1193),
-        ("SET nothing = 1", 1193),
-        ("SET version = '1'", 1238),
-        ("SET GLOBAL max_connections = 1", 1227),
-        ("SELECT 'open", 1064),
-        ("bogus", 1064),
         ("/* only a comment */", 1065),
-        ("SELECT " + "(" * 5000 + "1" + ")" * 5000, 1235),
-        ("SELECT " + "-" + " -" * 20000 + "1", None),
-        ("SELECT " + "9999999999 * " * 150 + "1", 1690),
-        ("SELECT 1" + " + 1" * 4000, 1235),
-        ("SELECT 1" + " IS NULL" * 4000, 1235),
-        ("SELECT 1" + " " * 70000, 1235),
-        ("SELECT 1; SELECT 2", 1064),
     ],
 )  # fmt: skip
-async def test_what_it_cannot_answer_is_an_err_that_says_so(rds: EmbeddedRDS, sql: str, code: int | None) -> None:
-    if code is None:
-        await asyncio.to_thread(ask, rds, sql)
-        return
+async def test_what_it_cannot_answer_is_an_err_that_says_so(rds: EmbeddedRDS, sql: str, code: int) -> None:
     found, text = await failure(ask, rds, sql)
     assert found == code
     assert code != 1235 or "demo" in text
 
 
 async def test_hostile_text_takes_no_time(rds: EmbeddedRDS) -> None:
-    texts = ["SELECT " + piece * (60_000 // len(piece)) for piece in ("/*", "'", "`", '"', "\\", "?", "'a%' LIKE ")]
-    texts.append("SELECT '" + "a" * 400 + "' LIKE '" + "%a" * 200 + "b'")
+    pieces = ("/*", "'", "`", '"', "\\", "''\\", "?", "'a%' LIKE ", "(", ",", "x AS ", " FROM x WHERE y ", "--", "@@a,")
+    texts = ["SELECT " + piece * (100_000 // len(piece)) for piece in pieces]
+    texts += [f"SHOW VARIABLES LIKE '{'%a' * 400}b'", f"SHOW VARIABLES LIKE '{'%_' * 400}b'"]
+    texts += ["SHOW VARIABLES WHERE Value = 1" + " OR Value = 1" * 1000]
     with contextlib.closing(await asyncio.to_thread(untyped, rds)) as connection:
         for text in texts:
             started = time.monotonic()
@@ -496,65 +479,42 @@ async def test_transactions_show_in_the_status_flags(rds: EmbeddedRDS) -> None:
     assert flags == [2, 3, 2, 0]
 
 
-async def test_multi_statements_give_several_results(rds: EmbeddedRDS) -> None:
-    def several() -> list[Row]:
-        flag = pymysql.constants.CLIENT.MULTI_STATEMENTS
-        with contextlib.closing(connect(rds, client_flag=flag)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT 1; SELECT 'b'; SET @x = 1")
-            found = [tuple(cursor.fetchall())]
-            while cursor.nextset():
-                found.append(tuple(cursor.fetchall()))
-            return found
-
-    assert await asyncio.to_thread(several) == [((1,),), (("b",),), ()]
-
-
-async def test_big_results_and_big_commands_pass(rds: EmbeddedRDS) -> None:
-    size = 20_000_000
+async def test_big_results_pass_and_big_commands_are_refused(rds: EmbeddedRDS) -> None:
+    size = 16_000_000
     assert await asyncio.to_thread(ask, rds, f"SELECT REPEAT('x', {size})") == (("x" * size,),)
-    assert await asyncio.to_thread(ask, rds, f"SELECT LENGTH('{'y' * size}')") == ((size,),)
+    assert await asyncio.to_thread(ask, rds, f"SELECT REPEAT('x', {size + 1})") == ((None,),)
+    assert (await failure(ask, rds, f"SELECT '{'y' * 200_000}'"))[0] == 1153
 
 
-async def test_prepared_statements_take_values_as_they_are(rds: EmbeddedRDS) -> None:
-    sql = b"SELECT name FROM shop.customers WHERE id = ? AND email LIKE ? LIMIT ?"
-    types = b"\x01\x08\x00\xfd\x00\x03\x00"  # sent now: LONGLONG, VAR_STRING, LONG
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (b"", 1047),
+        (b"\x04customers", 1835),  # COM_FIELD_LIST without the NUL: mysql-mimic would look for it for ever
+        (b"\x03\xff", 1835),  # not UTF-8
+        (b"\x11demo_user\x00\x00\x00", 1047),  # COM_CHANGE_USER: mysql-mimic goes on after a refusal
+        (b"\x16SELECT ?", 1295),  # COM_STMT_PREPARE: mysql-mimic would paste the values in, unescaped
+        (b"\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00", 1047),
+        (b"\x18\x01\x00\x00\x00\x00\x00x\x0e", None),  # COM_STMT_SEND_LONG_DATA has no answer
+        (b"\x19\x01\x00\x00\x00", None),
+    ],
+)
+async def test_commands_that_it_does_not_need_are_refused(rds: EmbeddedRDS, command: bytes, code: int | None) -> None:
+    def conversation() -> tuple[bytes, bytes]:
+        with logged_in(rds) as tls:
+            tls.sendall(packet(command, 0))
+            answer = read_packet(tls) if code else b""
+            tls.sendall(packet(b"\x0e", 0))
+            return answer, read_packet(tls)
 
-    def values(number: int, text: bytes) -> bytes:
-        return struct.pack("<q", number) + bytes([len(text)]) + text + struct.pack("<i", 5)
-
-    def conversation() -> list[list[bytes]]:
-        with dialled(rds) as sock, upgrade(sock, rds) as tls:
-            tls.sendall(packet(login_payload(token(rds).encode() + b"\x00"), 2))
-            read_packet(tls)
-            tls.sendall(packet(b"\x16" + sql, 0))
-            assert read_packet(tls)[:9] == b"\x00\x01\x00\x00\x00\x00\x00\x03\x00"
-            for _ in range(3 + 1):  # definitions, EOF
-                read_packet(tls)
-            found = []
-            # The second time without types; the third with text that would end a quoted string.
-            for tail in (
-                types + values(3, b"grace%"),
-                b"\x00" + values(2, b"ZOE%"),
-                b"\x00" + values(1, b"' OR 1=1 -- \\"),
-            ):
-                tls.sendall(packet(b"\x17" + struct.pack("<IBI", 1, 0, 1) + b"\x00" + tail, 0))
-                assert read_packet(tls) == b"\x01"
-                read_packet(tls)
-                assert read_packet(tls)[0] == 0xFE
-                rows = []
-                while (row := read_packet(tls))[0] != 0xFE:
-                    rows.append(row[3:])
-                found.append(rows)
-            return found
-
-    assert await asyncio.to_thread(conversation) == [[b"Grace Hopper"], ["Zoë Müller".encode()], []]
+    answer, pong = await asyncio.to_thread(conversation)
+    assert pong[:1] == b"\x00"
+    assert code is None or answer.startswith(b"\xff" + code.to_bytes(2, "little"))
 
 
 async def test_field_list_gives_one_packet_for_each_column(rds: EmbeddedRDS) -> None:
     def conversation() -> int:
-        with dialled(rds) as sock, upgrade(sock, rds) as tls:
-            tls.sendall(packet(login_payload(token(rds).encode() + b"\x00"), 2))
-            read_packet(tls)
+        with logged_in(rds) as tls:
             tls.sendall(packet(b"\x02shop", 0))
             read_packet(tls)
             tls.sendall(packet(b"\x04products\x00%", 0))
@@ -581,19 +541,10 @@ async def test_kill_query_ends_a_sleep_and_only_that(rds: EmbeddedRDS) -> None:
     assert (await failure(ask, rds, "KILL 999999"))[0] == 1094
 
 
-async def test_a_mariadb_profile_is_greeted_as_one() -> None:
-    async with EmbeddedRDS(profile=MARIADB_10_11) as rds:
-        with contextlib.closing(await asyncio.to_thread(untyped, rds)) as connection:
-            assert connection.get_server_info() == MARIADB_10_11.version
-            assert connection.server_capabilities == MARIADB_10_11.capabilities
-        assert await asyncio.to_thread(ask, rds, "SELECT VERSION()") == (("10.11.15-MariaDB-log",),)
-
-
 async def test_close_cuts_off_what_is_open() -> None:
     async with EmbeddedRDS() as rds:
         connection = await asyncio.to_thread(connect, rds)
         ca_file = rds.ca_file
-        assert rds.open_sessions == 1
     assert not ca_file.exists()
     assert (await failure(connection.query, "SELECT 1"))[0] in (2006, 2013)
     connection.close()

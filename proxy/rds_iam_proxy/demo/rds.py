@@ -12,23 +12,27 @@ import ssl
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from mysql_wire.errors import RemoteProtocolError
+from mysql_wire.handshake import LoginRequest
+from mysql_wire.packet import Sequence
+from mysql_wire.reply import OKPacket
 
 from ..certificates import make_ca, make_server_certificate
 from ..endpoint import Address, parse_rds_name
 from ..logs import event
-from .catalog import check_schema
-from .connection import Credentials, LoginEnded, RDSConnection
-from .data_types import SQLError
-from .functions import Facts
-from .login import MAX_LOGIN_PAYLOAD
+from ..stream import Stream
+from . import variables
+from .catalog import Facts, check_schema
+from .connection import RDSConnection, receive_login, refusal
 from .profile import MYSQL_8_4, ServerProfile
 from .session import DemoSession
+from .tables import SQLError
 from .token_check import Keys, Reason, TokenCheck, TokenRefused
-from .variables import Variables
-from .wire import ConnectionClosed, PacketStream
 
 ENDPOINT = Address("demo.cdemo0000000.us-east-1.rds.amazonaws.com", 3306)
 DB_USER = "demo_user"
@@ -51,75 +55,45 @@ class LoginRecord:
     """One login that came as far as a decision. `at` is on the `clock` of the server, in seconds."""
 
     at: float
-    user: str
-    accepted: bool
-    reason: str  # empty if accepted, else as RDS's log names it
-    detail: str
     connection_id: int
-    collation: int
-    capabilities: int
-    mariadb_capabilities: int
-    database: bytes | None
-    attributes: dict[bytes, bytes] = field(repr=False)
+    request: LoginRequest
+    reason: str = ""  # empty if accepted, else as RDS's log names it
+    detail: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        return not self.reason
 
 
+@dataclass(kw_only=True, eq=False)
 class EmbeddedRDS:
-    """Start it, log in at `address` with tokens for `endpoint` signed with `keys`, close it."""
+    """Start it, log in at `address` with tokens for `endpoint` signed with `keys`, close it.
 
-    def __init__(
-        self,
-        *,
-        endpoint: Address = ENDPOINT,
-        users: frozenset[str] = frozenset({DB_USER}),
-        profile: ServerProfile = MYSQL_8_4,
-        keys: Keys | None = None,
-        certificate_names: tuple[str, ...] | None = None,
-        refuse: Callable[[str], Refusal | None] | None = None,
-        max_connections: int = 1000,
-        login_timeout: float = 10.0,
-        now: Callable[[], float] = time.time,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        name = parse_rds_name(endpoint.host)
+    `profile`, `keys` and `refuse` may be replaced at any time: the next login sees it.
+    """
+
+    endpoint: Address = ENDPOINT
+    users: frozenset[str] = frozenset({DB_USER})
+    profile: ServerProfile = MYSQL_8_4
+    keys: Keys = field(default_factory=Keys.throw_away)
+    refuse: Callable[[str], Refusal | None] = lambda _user: None
+    login_timeout: float = 10.0  # seconds
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    logins: list[LoginRecord] = field(default_factory=list, init=False)
+    interrupted: int = field(default=0, init=False)  # ended before a decision: what counts towards max_connect_errors
+
+    def __post_init__(self) -> None:
+        name = parse_rds_name(self.endpoint.host)
         if name is None or name.region is None:
-            raise ValueError(f"endpoint: {endpoint.host} is no RDS name with a region")
-        self.endpoint = endpoint
-        self.region = name.region
-        self.users = users
-        self.profile = profile  # may be replaced at any time: the next greeting shows it, as after an upgrade
-        self.keys = keys or Keys.throw_away()  # may be replaced at any time
-        self.refuse = refuse
-        self.logins: list[LoginRecord] = []
-        self.connections = 0  # accepted so far
-        self.interrupted = 0  # connections that ended before a decision: what counts towards max_connect_errors
-        self._certificate_names = certificate_names or (endpoint.host,)
-        self._max_connections = max_connections
-        self._login_timeout = login_timeout
-        self._now = now
-        self._clock = clock
+            raise ValueError(f"endpoint: {self.endpoint.host} is no RDS name with a region")
+        self.region: str = name.region
+        self.address: Address  # where it listens, once it is started
+        self.ca_file: Path  # until `close`
         self._ids = itertools.count(8)
-        self._live: dict[int, tuple[PacketStream, DemoSession]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._address: Address | None = None
-        self._tls: ssl.SSLContext
-        self.ca_pem = b""
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        if self._address is None:
-            raise RuntimeError("the embedded RDS is not started")
-        return self._address
-
-    @property
-    def ca_file(self) -> Path:
-        """The CA certificate as a file, until `close`."""
-        if self._folder is None:
-            raise RuntimeError("the embedded RDS is not started")
-        return Path(self._folder.name) / "ca.pem"
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # by connection id; 0 is the accept loop
+        self._sessions: dict[int, DemoSession] = {}
+        self._folder: tempfile.TemporaryDirectory[str]
 
     @property
     def accepted(self) -> int:
@@ -127,46 +101,29 @@ class EmbeddedRDS:
 
     @property
     def refused(self) -> int:
-        return sum(not record.accepted for record in self.logins)
+        return len(self.logins) - self.accepted
 
     @property
     def reasons(self) -> Counter[str]:
         """How often each reason was given."""
         return Counter(record.reason for record in self.logins if not record.accepted)
 
-    @property
-    def grant_times(self) -> list[float]:
-        """When logins were accepted, on the `clock`."""
-        return [record.at for record in self.logins if record.accepted]
-
-    @property
-    def open_sessions(self) -> int:
-        return len(self._live)
-
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises OSError."""
+        listener = socket.create_server((host, port), backlog=1024)
+        listener.setblocking(False)
+        self.address = Address(host, listener.getsockname()[1])
         self._folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-demo-")
-        try:
-            self._make_certificates(Path(self._folder.name))
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, port), family=family, backlog=1024)
-        except BaseException:
-            self._folder.cleanup()
-            raise
-        self._listener.setblocking(False)
-        self._address = Address(host, self._listener.getsockname()[1])
-        self._accepting = asyncio.create_task(self._accept(self._listener))
+        self.ca_file = Path(self._folder.name) / "ca.pem"
+        self._spawn(0, self._accept(listener, self._make_certificates()))
 
     async def close(self) -> None:
         """Stop listening, cut all sessions off, remove the files."""
-        tasks = [*self._tasks, *([self._accepting] if self._accepting else [])]
+        tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            self._listener.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._folder.cleanup()
 
     async def __aenter__(self) -> "EmbeddedRDS":
         await self.start()
@@ -175,121 +132,98 @@ class EmbeddedRDS:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def kill_all(self) -> None:
-        """Cut every session off, as a failover does; new ones are served."""
-        for stream, _ in list(self._live.values()):
-            stream.abort()
-
-    def _make_certificates(self, folder: Path) -> None:
+    def _make_certificates(self) -> ssl.SSLContext:
         ca = make_ca("rds-iam-proxy demo CA", days=7)
-        server = make_server_certificate(self._certificate_names, issuer=ca, days=7)
-        self.ca_pem = ca.certificate_pem
-        (folder / "ca.pem").write_bytes(self.ca_pem)
-        pair = folder / "server.pem"  # the ssl module reads from files only; the folder is 0700
+        server = make_server_certificate((self.endpoint.host,), issuer=ca, days=7)
+        self.ca_file.write_bytes(ca.certificate_pem)
+        pair = self.ca_file.with_name("server.pem")  # the ssl module reads from files only; the folder is 0700
         pair.write_bytes(server.private_key_pem + server.certificate_pem)
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.load_cert_chain(pair)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(pair)
         pair.unlink()
+        return context
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, peer = await loop.sock_accept(listener)
-            except OSError:  # out of descriptors, or the client has gone already
-                await asyncio.sleep(0.1)
-                continue
-            sock.setblocking(False)
-            self.connections += 1
-            task = asyncio.create_task(self._serve(sock, peer[0]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _spawn(self, number: int, coroutine: Coroutine[None, None, None]) -> None:
+        task = self._tasks[number] = asyncio.create_task(coroutine)
+        task.add_done_callback(lambda _: self._tasks.pop(number))
 
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = PacketStream(sock, MAX_LOGIN_PAYLOAD)
-        decided = len(self._tasks) > self._max_connections
-        connection_id = next(self._ids)
+    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
+        with listener:
+            while True:
+                try:
+                    sock, peer = await asyncio.get_running_loop().sock_accept(listener)
+                except OSError:  # out of descriptors, or the client has gone already
+                    await asyncio.sleep(0.1)
+                    continue
+                connection_id = next(self._ids)
+                self._spawn(connection_id, self._serve(Stream(sock), peer[0], tls, connection_id))
 
-        def admit(credentials: Credentials) -> DemoSession:
-            nonlocal decided
-            decided = True
-            return self._admit(credentials, stream, peer, connection_id)
-
-        connection = RDSConnection(stream, self.profile, self._tls, connection_id, admit)
-        linger = 0.5
+    async def _serve(self, stream: Stream, peer: str, tls: ssl.SSLContext, connection_id: int) -> None:
+        sequence = Sequence()
         try:
-            if decided:
-                await stream.write(b"\xff\x10\x04Too many connections")  # before a greeting: no sqlstate
-            else:
-                await connection.serve(self._login_timeout)
-        except (ConnectionClosed, LoginEnded, TimeoutError, ssl.SSLError):
+            async with asyncio.timeout(self.login_timeout):
+                try:
+                    request, token = await receive_login(stream, sequence, self.profile, tls, connection_id)
+                except BaseException:
+                    self.interrupted += 1
+                    raise
+                facts = self._admit(request, token, peer, connection_id)
+                facts.cipher = str((stream.tls.cipher() or [""])[0]) if stream.tls else ""
+                session = self._sessions[connection_id] = DemoSession(facts, self._kill)
+                await stream.write(sequence.frame(OKPacket(session.status).encode(request.capabilities)))
+            # Reached after a successful login only: every other way leads to an exception.
+            await RDSConnection(stream, session, request).command_phase()
+            await stream.finish()
+        except SQLError as exc:
+            await _hang_up(stream, sequence, exc)
+        except RemoteProtocolError as exc:
+            await _hang_up(stream, sequence, refusal(exc))
+        except OSError:  # TimeoutError is one
             pass
-        except asyncio.CancelledError:
-            linger = 0.0
-            raise
         except Exception as exc:
             event(log, logging.ERROR, "internal error in the embedded RDS", exception=exc, connection=connection_id)
         finally:
-            self.interrupted += not decided
-            self._live.pop(connection_id, None)
-            await stream.close(linger)
+            self._sessions.pop(connection_id, None)
+            stream.close()
 
-    def _admit(self, credentials: Credentials, stream: PacketStream, peer: str, connection_id: int) -> DemoSession:
+    def _admit(self, request: LoginRequest, token: bytes, peer: str, connection_id: int) -> Facts:
         """Decide over a login, and record it; raises SQLError."""
-        client = credentials.login
-        user = client.user.decode("utf-8", "replace")
-        reason = detail = ""
-        using = "YES" if credentials.token else "NO"
-        refusal = SQLError(1045, "28000", f"Access denied for user '{user}'@'{peer}' (using password: {using})")
-        database = client.database.decode("utf-8", "replace") if client.database else None
+        user = request.user.decode("utf-8", "replace")
+        database = request.database.decode("utf-8", "replace") if request.database else None
+        refused, reason, detail = None, "", ""
         try:
-            self._check(user, credentials.token)
-            hooked = self.refuse(user) if self.refuse else None
-            if hooked is not None:
-                reason, refusal = hooked.reason, SQLError(hooked.code, hooked.sqlstate, hooked.text)
+            if user not in self.users:
+                raise TokenRefused(Reason.NOT_AUTHORIZED, "no such DB user")
+            TokenCheck(str(self.endpoint), self.region, self.keys, self.now).check(token, user)
+            if hooked := self.refuse(user):
+                reason, refused = hooked.reason, SQLError(hooked.code, hooked.sqlstate, hooked.text)
             elif database is not None:
-                database = check_schema(database)
+                check_schema(database)
         except TokenRefused as exc:
             reason, detail = exc.reason.value, exc.detail
+            using = "YES" if token else "NO"
+            refused = SQLError(1045, "28000", f"Access denied for user '{user}'@'{peer}' (using password: {using})")
         except SQLError as exc:
-            reason, refusal = "UnknownDatabase", exc
-        self.logins.append(
-            LoginRecord(
-                at=self._clock(),
-                user=user,
-                accepted=not reason,
-                reason=reason,
-                detail=detail,
-                connection_id=connection_id,
-                collation=client.collation,
-                capabilities=client.capabilities,
-                mariadb_capabilities=client.mariadb_capabilities,
-                database=client.database,
-                attributes=client.attributes,
-            )
-        )
-        if reason:
-            raise refusal
-        facts = Facts(connection_id, user, peer, self.profile, Variables(self.profile), database)
-        session = DemoSession(facts, self._kill, cipher=stream.cipher, tls_version=stream.tls_version)
-        self._live[connection_id] = (stream, session)
-        return session
-
-    def _check(self, user: str, token: bytes) -> None:
-        if user not in self.users:
-            raise TokenRefused(Reason.NOT_AUTHORIZED, "no such DB user")
-        TokenCheck(str(self.endpoint), self.region, self.keys, self._now).check(token, user)
+            reason, refused = "UnknownDatabase", exc
+        self.logins.append(LoginRecord(self.clock(), connection_id, request, reason, detail))
+        if refused is not None:
+            raise refused
+        return Facts(connection_id, user, peer, variables.defaults(self.profile.version), database)
 
     def _kill(self, connection_id: int, user: str, query_only: bool) -> None:
-        found = self._live.get(connection_id)
-        if found is None:
+        session = self._sessions.get(connection_id)
+        if session is None:
             raise SQLError(1094, "HY000", f"Unknown thread id: {connection_id}")
-        stream, session = found
-        if session.user != user:
+        if session.facts.user != user:
             raise SQLError(1095, "HY000", f"You are not owner of thread {connection_id}")
-        if not query_only:
-            session.closing = True
-        if not session.interrupt() and not query_only:
-            stream.abort()
+        if query_only:
+            session.interrupt()
+        else:
+            self._tasks[connection_id].cancel()
+
+
+async def _hang_up(stream: Stream, sequence: Sequence, why: SQLError) -> None:
+    with suppress(OSError):
+        await stream.write(sequence.frame(why.packet.encode()))
+        await stream.finish()
