@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from .capabilities import offered
-from .constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD, Capability
+from .constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD, Capability, ErrorCode
 from .errors import LocalProtocolError, TLSRequired, UnexpectedPacket, UnsupportedClient
 from .handshake import (
     ChangeUser,
@@ -55,6 +55,9 @@ class Answered(Enum):
 
 
 ServerLoginEvent = StartTLS | Send | Answered
+
+_CLIENT_ERRORS = range(2000, 2100)
+"""Codes that clients use for their own errors. libmariadb (10.11.19) takes an ERR packet with one for a broken packet."""
 
 Lookup = Callable[[bytes], tuple[Verifier, ...]]
 """User name as the client sent it → its verifiers; a dummy for a user that does not exist, never none."""
@@ -176,7 +179,15 @@ class ServerLogin:
     def failure(self, err: ERRPacket, *, with_sqlstate: bool = True) -> bytes:
         """The packet that ends the login, at any point after the greeting."""
         self.state = State.ENDED
+        if err.code in _CLIENT_ERRORS and self._is_libmariadb:
+            err = replace(err, code=ErrorCode.ER_CONNECT_TO_FOREIGN_DATA_SOURCE)
         return self.sequence.frame(err.encode(with_sqlstate=with_sqlstate))
+
+    @property
+    def _is_libmariadb(self) -> bool:
+        """MariaDB's client library, by the name that it gives itself in the connection attributes."""
+        attributes = self.request.attributes if self.request is not None else None
+        return b"libmariadb" in (attributes or b"")
 
     def _response(self, payload: bytes) -> ServerLoginEvent:
         if self._tls_required and self.state is State.GREETED:

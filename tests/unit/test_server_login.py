@@ -261,3 +261,14 @@ def test_a_peer_that_the_system_vouches_for_needs_no_password() -> None:
         client.send(client.response(answer, SHA2))
         client.login.accept_peer()
         assert client.login.success(OK)[4:] == packets
+
+
+@pytest.mark.parametrize(("attributes", "code"), [(b"\x0c_client_name\x0alibmariadb", 1429), (b"", 2003)])
+def test_libmariadb_gets_no_code_that_it_takes_for_a_broken_packet(attributes: bytes, code: int) -> None:
+    client = Client()
+    flags = LOGIN_CAPABILITIES | Capability.CONNECT_ATTRS
+    request = LoginRequest(b"app", None, 45, 1 << 24, flags, MariaDBCapability(0), attributes)
+    client.send(HandshakeResponse41(request, b"", SHA2).encode())
+    packet = client.login.failure(ERRPacket(2003, "HY000", b"cannot connect"))
+    assert ERRPacket.decode(packet[4:]) == ERRPacket(code, "HY000", b"cannot connect")
+    assert client.login.failure(ERRPacket(1045, "28000", b"no"))[5:7] == (1045).to_bytes(2, "little")
