@@ -15,7 +15,10 @@ class Accounts:
         self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
         self._by_user: dict[bytes, list[Account]] = {}
+        self._of_any_user: Account | None = None
         for account in accounts:
+            if account.any_user:
+                self._of_any_user = account
             self._by_user.setdefault(account.user.encode(), []).append(account)
         # Checked like a real one, so that time and packets don't tell who has an account.
         self._dummy = (Verifier(native=random_bytes(20), sha2=random_bytes(32)),)
@@ -25,7 +28,7 @@ class Accounts:
         for account in self._by_user.get(_unquoted(user), ()):
             if account.targets is None or target in account.targets:
                 return account
-        return None
+        return self._of_any_user
 
     def verifiers(self, user: bytes, target: str) -> tuple[Verifier, ...]:
         """What the client's answer is checked against; never empty."""

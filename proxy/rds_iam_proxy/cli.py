@@ -1,25 +1,42 @@
 """The command line: flags and variables in, exit code out. What a command does is loaded when it is called."""
 
+import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from . import __version__
+from .cli_flags import (
+    CA_FILE,
+    DB_USER,
+    DIAL,
+    DRAIN_TIMEOUT,
+    LOG_FORMAT,
+    LOGINS_PER_SECOND,
+    MAX_SESSIONS,
+    PROFILE,
+    REGION,
+    flag,
+    given,
+    switch,
+    variable,
+)
+from .cli_jobs import grants, run_command
+from .cli_programs import Programs, programs_of
+from .cli_status import status, wait
 from .errors import ConfigError
 from .logs import escaped, event, setup
 
 if TYPE_CHECKING:
-    from .config import Config, Flag
+    from .config import Config
     from .endpoint import Address
 
 _NAME = "rds-iam-proxy"
-_VARIABLE = "RDS_IAM_PROXY_"
 _NO_SUCH_FLAG = (
     "--password: there is no such flag, because other users of this machine can read command lines, and shells keep"
     " them. Use --password-env VARIABLE or --password-file FILE. A password that you just typed here is no longer"
@@ -28,41 +45,11 @@ _NO_SUCH_FLAG = (
 
 _log = logging.getLogger(__name__)
 
-OnReady = Callable[[tuple["Address | Path", ...]], None]
-
-
-class Serve(Protocol):
-    """`server.run`"""
-
-    def __call__(self, config: "Config", *, on_ready: OnReady | None = None) -> int: ...
-
-
-def _serve(config: "Config", *, on_ready: OnReady | None = None) -> int:
-    from .server import run
-
-    return run(config, on_ready=on_ready)
-
-
-def _demo(listen: "Address | None", once: bool) -> int:
-    from .demo import run
-
-    return run(listen, once)
-
-
-@dataclass(frozen=True, slots=True)
-class Programs:
-    """What the commands start, loaded only then."""
-
-    serve: Serve = _serve
-    demo: Callable[["Address | None", bool], int] = _demo
-
-
 app = typer.Typer(
     name=_NAME,
     help="A local MySQL proxy that logs in to Amazon RDS and Aurora with IAM tokens.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -100,18 +87,6 @@ def _report(faults: Sequence[str]) -> int:
     return 2
 
 
-def _variable(flag: str) -> str:
-    return _VARIABLE + flag.lstrip("-").replace("-", "_").upper()
-
-
-def _flag(name: str, metavar: str, help: str) -> typer.models.OptionInfo:
-    """A flag that takes text; what the text means is for `config`, which reports all faults at once."""
-    return cast(
-        typer.models.OptionInfo,
-        typer.Option(name, metavar=metavar, help=help, envvar=_variable(name), show_default=False),
-    )
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"{_NAME} {__version__}\n")
@@ -135,54 +110,73 @@ def serve(
         typer.Argument(metavar="ENDPOINT[:PORT]", show_default=False, help="The database, as RDS names it."),
     ] = None,
     config: Annotated[
-        str | None, _flag("--config", "FILE", "Targets, listeners, accounts; instead of ENDPOINT.")
+        str | None, flag("--config", "FILE", "Targets, listeners, accounts; instead of ENDPOINT.")
     ] = None,
     listen: Annotated[
-        str | None, _flag("--listen", "HOST:PORT", "Where clients connect; default 127.0.0.1:3306.")
+        str | None, flag("--listen", "HOST:PORT", "Where clients connect, also unix:/PATH; default 127.0.0.1:3306.")
     ] = None,
-    db_user: Annotated[str | None, _flag("--db-user", "NAME", "The database user to log in as with IAM.")] = None,
-    user: Annotated[str | None, _flag("--user", "NAME", "What clients log in as; default: as --db-user.")] = None,
+    db_user: Annotated[str | None, DB_USER] = None,
+    user: Annotated[str | None, flag("--user", "NAME", "What clients log in as; default: as --db-user.")] = None,
     password_env: Annotated[
-        str | None, _flag("--password-env", "VARIABLE", "The environment variable that holds the clients' password.")
+        str | None, flag("--password-env", "VARIABLE", "The environment variable that holds the clients' password.")
     ] = None,
     password_file: Annotated[
-        str | None, _flag("--password-file", "FILE", "The file that holds it, readable by its owner only.")
+        str | None, flag("--password-file", "FILE", "The file that holds it, readable by its owner only.")
     ] = None,
-    dial: Annotated[
-        str | None, _flag("--dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel.")
+    dial: Annotated[str | None, DIAL] = None,
+    region: Annotated[str | None, REGION] = None,
+    profile: Annotated[str | None, PROFILE] = None,
+    ca_file: Annotated[str | None, CA_FILE] = None,
+    logins_per_second: Annotated[str | None, LOGINS_PER_SECOND] = None,
+    max_sessions: Annotated[str | None, MAX_SESSIONS] = None,
+    admin: Annotated[
+        str | None, flag("--admin", "HOST:PORT", "Status page, health and metrics, as 127.0.0.1:9090; default: none.")
     ] = None,
-    region: Annotated[
-        str | None, _flag("--region", "REGION", "Only for a global endpoint; others name theirs.")
+    admin_token_file: Annotated[
+        str | None, flag("--admin-token-file", "FILE", "The token that ending a session there asks for.")
     ] = None,
-    profile: Annotated[str | None, _flag("--profile", "NAME", "The AWS profile whose credentials sign.")] = None,
-    ca_file: Annotated[
-        str | None, _flag("--ca-file", "FILE", "CA certificates to trust instead of the bundled RDS and Amazon roots.")
+    drain_timeout: Annotated[str | None, DRAIN_TIMEOUT] = None,
+    quit_after_idle: Annotated[
+        float | None,
+        typer.Option(
+            "--quit-after-idle",
+            metavar="SECONDS",
+            help="End when nobody has been connected for so long.",
+            envvar=variable("--quit-after-idle"),
+            show_default=False,
+            min=0.0,
+        ),
     ] = None,
-    logins_per_second: Annotated[
-        str | None, _flag("--logins-per-second", "N", "New logins to the database at most; default 100.")
-    ] = None,
-    max_sessions: Annotated[str | None, _flag("--max-sessions", "N", "Sessions at once at most; default 500.")] = None,
-    drain_timeout: Annotated[
-        str | None, _flag("--drain-timeout", "SECONDS", "How long sessions may go on at a stop; default 30.")
-    ] = None,
-    log_format: Annotated[
-        str | None, _flag("--log-format", "text|json", "Default: text on a terminal, else json.")
-    ] = None,
-    log_level: Annotated[str | None, _flag("--log-level", "LEVEL", "debug, info (default), warning or error.")] = None,
+    exit_zero_on_sigterm: Annotated[
+        bool, switch("--exit-zero-on-sigterm", "Exit with 0 after SIGTERM even if busy sessions were cut.")
+    ] = False,
+    watch: Annotated[
+        bool, switch("--watch", "Reload when a file of the configuration changes, not only on SIGHUP.")
+    ] = False,
+    log_format: Annotated[str | None, LOG_FORMAT] = None,
+    log_level: Annotated[str | None, flag("--log-level", "LEVEL", "debug, info (default), warning or error.")] = None,
 ) -> None:
     """Let clients log in here with a plain password, and log in to the database with IAM."""
+    from .cnames import rds_name_hint
     from .config import from_file, from_flags
+    from .lifecycle import Lifecycle
     from .local_password import random_password
+    from .systemd import take_from
 
-    flags = _given(ctx)
+    flags = given(ctx)
+    for name in ("quit_after_idle", "exit_zero_on_sigterm", "watch"):
+        flags.pop(name, None)
     file = flags.pop("config", None)
     made = None
-    if file is None:
-        if sys.stderr.isatty() and not flags.keys() & {"password_env", "password_file"}:
-            made = random_password()
-        settings = from_flags(flags, os.environ, generated_password=made)
-    else:
-        settings = from_file(Path(file.value), os.environ, flags)
+    if file is None and sys.stderr.isatty() and not flags.keys() & {"password_env", "password_file"}:
+        made = random_password()
+
+    def load() -> "Config":
+        if file is None:
+            return from_flags(flags, os.environ, generated_password=made, rds_name_behind=rds_name_hint)
+        return from_file(Path(file.value), os.environ, flags, rds_name_behind=rds_name_hint)
+
+    settings = load()
     setup(settings.log.format, settings.log.level)
     for warning in settings.warnings:
         event(_log, logging.WARNING, "unwise configuration", why=warning)
@@ -191,62 +185,90 @@ def serve(
         if file is None and sys.stderr.isatty():
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 
-    raise typer.Exit(_programs(ctx).serve(settings, on_ready=ready))
+    notifier, sockets = take_from(os.environ)
+    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, sockets)
+    raise typer.Exit(programs_of(ctx).serve(settings, on_ready=ready, lifecycle=lifecycle))
 
 
 @app.command()
 def demo(
     ctx: typer.Context,
     listen: Annotated[
-        str | None, _flag("--listen", "HOST:PORT", "Default: 127.0.0.1 and the first free port from 3306 on.")
+        str | None, flag("--listen", "HOST:PORT", "Default: 127.0.0.1 and the first free port from 3306 on.")
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", envvar=_variable("--once"), help="Exit when the login has been shown to work.")
+        bool, typer.Option("--once", envvar=variable("--once"), help="Exit when the login has been shown to work.")
     ] = False,
 ) -> None:
     """Show it on this machine alone: a make-believe RDS, the proxy in front, one login through both."""
     from .config import loopback_bind
 
     address = None
-    if given := _given(ctx).get("listen"):
+    if listening := given(ctx).get("listen"):
         try:
-            address = loopback_bind(given.value)
+            address = loopback_bind(listening.value)
         except ValueError as exc:
-            raise ConfigError([f"{given.name}: {exc}"]) from None
+            raise ConfigError([f"{listening.name}: {exc}"]) from None
     setup()
-    raise typer.Exit(_programs(ctx).demo(address, once))
+    raise typer.Exit(programs_of(ctx).demo(address, once))
+
+
+def _with_flags_of_serve(command: Callable[..., None]) -> Callable[..., None]:
+    """So that a command line of `serve` can be checked as it is. typer reads the signature."""
+    own, of_serve = inspect.signature(command), inspect.signature(serve)
+    kept = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    more = [one for name, one in of_serve.parameters.items() if name not in own.parameters]
+    cast(Any, command).__signature__ = own.replace(parameters=[*kept, *more])
+    command.__annotations__ = {one.name: one.annotation for one in (*kept, *more)} | {"return": None}
+    return command
+
+
+@app.command()
+@_with_flags_of_serve
+def check(
+    ctx: typer.Context,
+    as_json: Annotated[bool, switch("--json", "Print the findings as JSON.")] = False,
+    **_flags_of_serve: object,
+) -> None:
+    """Try a login step by step, and say what to do at the first that fails. Exit code 0 or 1; listens nowhere."""
+    from .check import run as run_check
+    from .cnames import rds_name_hint
+    from .config import from_file, from_flags
+    from .local_password import random_password
+
+    flags = given(ctx)
+    for name in ("as_json", "quit_after_idle", "exit_zero_on_sigterm", "watch"):
+        flags.pop(name, None)
+    file = flags.pop("config", None)
+
+    def load() -> "Config":
+        if file is not None:
+            return from_file(Path(file.value), os.environ, flags, rds_name_behind=rds_name_hint)
+        # No client logs in here, so no password is asked for.
+        made = None if flags.keys() & {"password_env", "password_file"} else random_password()
+        return from_flags(flags, os.environ, generated_password=made, rds_name_behind=rds_name_hint)
+
+    setup(level="warning")
+    raise typer.Exit(run_check(load, as_json=as_json, stream=sys.stdout))
+
+
+app.command("run")(run_command)
+app.command()(grants)
+app.command()(status)
+app.command()(wait)
 
 
 @app.command()
 def hash_password(
     generate: Annotated[
         bool,
-        typer.Option("--generate", envvar=_variable("--generate"), help="Make a password, and print it on stderr."),
+        typer.Option("--generate", envvar=variable("--generate"), help="Make a password, and print it on stderr."),
     ] = False,
 ) -> None:
     """Print the password_hash of a password, which is read from the terminal or stdin."""
     from .hash_password import hash_password as run_hash_password
 
     run_hash_password(generate=generate, stdin=sys.stdin.buffer, stdout=sys.stdout, stderr=sys.stderr)
-
-
-def _programs(ctx: typer.Context) -> Programs:
-    return cast(Programs, ctx.obj)
-
-
-def _given(ctx: typer.Context) -> "dict[str, Flag]":
-    """The values that were given, with the name of the flag or of the variable each came from."""
-    from .config import Flag
-
-    given = {}
-    for parameter in ctx.command.params:
-        key = parameter.name
-        source = ctx.get_parameter_source(key) if key else None
-        if key is None or source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
-            continue
-        flag = "ENDPOINT" if key == "endpoint" else parameter.opts[0]
-        given[key] = Flag(flag if source.name == "COMMANDLINE" else _variable(flag), str(ctx.params[key]))
-    return given
 
 
 def _print_connect_lines(address: "Address | Path", user: str, made: str | None) -> None:

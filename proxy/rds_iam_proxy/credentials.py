@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 2.0  # seconds, for STS, SSO and the like: a login has 5 s for its token
 READ_TIMEOUT = 3.0
+CLOCK_STEP = 60.0  # seconds by which the wall clock was set, after which no expiry that was noted by it holds
 STATIC_LIFE = 60.0  # seconds; credentials without an expiry are looked up anew after that
 TOKEN_LIFE = 900.0  # seconds; fixed by RDS
 MAX_TEXT = 400  # bytes of an error text
@@ -62,6 +63,7 @@ class _Found:
     credentials: "Credentials" = field(repr=False)
     stamp: Stamp
     at: float  # on the boot clock
+    offset: float  # of the wall clock to that
     refreshes_itself: bool
 
 
@@ -126,6 +128,7 @@ class Signer:
             and not look_again
             and found.stamp == stamp
             and (found.refreshes_itself or 0 <= self._boot() - found.at < STATIC_LIFE)
+            and abs(self._wall() - self._boot() - found.offset) < CLOCK_STEP
         ):
             return found.credentials
         # A session of its own each time (7 ms): botocore never reads a changed file again.
@@ -138,7 +141,8 @@ class Signer:
         from botocore.credentials import RefreshableCredentials
 
         refreshes = isinstance(credentials, RefreshableCredentials)
-        self._found[region] = _Found(credentials, stamp, self._boot(), refreshes)
+        boot = self._boot()
+        self._found[region] = _Found(credentials, stamp, boot, self._wall() - boot, refreshes)
         return credentials
 
     def _session(self, region: str) -> "Session":
@@ -187,6 +191,9 @@ def credentials_fault(
 ) -> CredentialsError:
     """An error for the client, one line of at most 400 bytes, with {who}, {sso}, {login}, {check}, {role} filled in."""
     profile = identity.profile or environ.get("AWS_PROFILE")
+    if text in (_EXPIRED, _RENEW) and identity.profile is None and environ.get("AWS_ACCESS_KEY_ID"):
+        text = _EXPIRED_HERE  # no command can renew the variables of a running process
+    vault = environ.get("AWS_VAULT")
     option = f" --profile {shlex.quote(profile)}" if profile else ""
     text = text.format(
         who=f"profile {profile}" if profile else "default credentials",
@@ -194,6 +201,7 @@ def credentials_fault(
         login=f"aws login{option}",
         check=f"aws sts get-caller-identity{option}",
         role=identity.role_arn or "the role of the profile",
+        again=f" (`aws-vault exec {shlex.quote(vault)} -- rds-iam-proxy ...`)" if vault else "",
         **values,
     )
     text = "".join(character if character.isprintable() else "?" for character in text)
@@ -279,6 +287,10 @@ _NONE = (
 )
 _INCOMPLETE = "the AWS credentials of {who} are incomplete; `{check}` says what is missing"
 _EXPIRED = "the AWS credentials of {who} have expired; renew them: `{sso}` or `{check}`"
+_EXPIRED_HERE = (
+    "the AWS keys in the proxy's environment have expired: start the proxy again with new ones{again}, or let it renew"
+    " them itself: from a profile with SSO or a credential_process"
+)
 _SSO = "the AWS SSO session of {who} is missing or has expired; run `{sso}`"
 _FILES = "the AWS configuration files do not work for {who}; `{check}` says what is wrong in them"
 _NETWORK = "AWS does not answer to the request for credentials ({who}); check the network and HTTPS_PROXY"

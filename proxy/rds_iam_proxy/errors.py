@@ -80,8 +80,9 @@ class Draining(LoginError):
 class Refused(LoginError):
     """RDS answered the login with an ERR packet; its code and sqlstate are kept.
 
-    `explained`: the text is ours, because RDS's own says too little. `old_token`: the token was not signed for this
-    login, so a new one may do better.
+    `explained`: the text is ours, because RDS's own says too little. `token_refused`: the token had been sent.
+    `old_token`: it was not signed for this login, so a new one may do better. `rate_limited`: RDS says that there
+    were too many logins.
     """
 
     reason = "refused"
@@ -94,10 +95,14 @@ class Refused(LoginError):
         sqlstate: str,
         detail: str = "",
         explained: bool = False,
+        token_refused: bool = False,
         old_token: bool = False,
+        rate_limited: bool = False,
     ) -> None:
         super().__init__(text, detail=detail)
         self.code = code
         self.sqlstate = sqlstate
         self.explained = explained
+        self.token_refused = token_refused
         self.old_token = old_token
+        self.rate_limited = rate_limited

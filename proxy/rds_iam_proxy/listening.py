@@ -29,7 +29,44 @@ class Peer:
         return self.host
 
 
-def listen(bind: Address | Path) -> socket.socket:
+@dataclass(frozen=True, slots=True)
+class SocketName:
+    """A listening socket that systemd opened, by its FileDescriptorName."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+Bind = Address | Path | SocketName
+"""Where to listen. Port 0: any free one. A path: a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A listening socket. `is_borrowed`: whoever gave it to this process keeps it, so it outlives the process."""
+
+    sock: socket.socket
+    is_borrowed: bool = False
+
+    @property
+    def address(self) -> Address | Path:
+        """Where it listens, with the real port where 0 was asked for."""
+        name = self.sock.getsockname()
+        return Path(name) if self.sock.family == socket.AF_UNIX else Address(*name[:2])
+
+    def close(self) -> None:
+        """Remove the file of a Unix socket as well, if it is ours. May be called again."""
+        if self.sock.fileno() < 0:
+            return
+        address = None if self.is_borrowed else self.address
+        self.sock.close()
+        if isinstance(address, Path):
+            address.unlink(missing_ok=True)
+
+
+def listen(bind: Address | Path) -> Listening:
     """A listening socket, non-blocking. Raises OSError."""
     sock = _unix_socket(bind) if isinstance(bind, Path) else _tcp_socket(bind)
     try:
@@ -38,21 +75,7 @@ def listen(bind: Address | Path) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-    return sock
-
-
-def stop_listening(sock: socket.socket) -> None:
-    """Close it, and remove the file of a Unix socket if it is still this one's."""
-    path = Path(sock.getsockname()) if sock.family == socket.AF_UNIX else None
-    sock.close()
-    if path is not None:
-        path.unlink(missing_ok=True)
-
-
-def address_of(sock: socket.socket) -> Address | Path:
-    """Where it listens, with the real port where 0 was asked for."""
-    name = sock.getsockname()
-    return Path(name) if sock.family == socket.AF_UNIX else Address(*name[:2])
+    return Listening(sock)
 
 
 def peer_of(sock: socket.socket, name: object) -> Peer:

@@ -26,7 +26,7 @@ class Probe:
 
     def __init__(self, upstream: Upstream, db_user: str | None, greetings: Greetings, spawn: Spawn) -> None:
         self._upstream = upstream
-        self._db_user = db_user
+        self.db_user = db_user
         self._greetings = greetings
         self._spawn = spawn
         self._first_try_over = asyncio.Event()
@@ -35,9 +35,9 @@ class Probe:
 
     async def run(self) -> None:
         tries = 0
-        while self._upstream.identity is None and self._db_user is not None:
+        while self._upstream.identity is None and self.db_user is not None:
             try:
-                await self._upstream.probe(self._db_user)
+                await self._upstream.probe(self.db_user)
             except LoginError as exc:
                 target = self._upstream.target
                 event(
@@ -46,7 +46,7 @@ class Probe:
                     "target does not answer as it should",
                     target=target.name,
                     endpoint=str(target.address),
-                    db_user=self._db_user,
+                    db_user=self.db_user,
                     reason=exc.reason,
                     text=exc.text,
                     detail=exc.detail or None,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mysql_wire.commands import CommandScanner
+from mysql_wire.commands import UNANSWERED, CommandScanner
 from mysql_wire.errors import RemoteProtocolError
 
 from .stream import Stream
@@ -49,10 +49,29 @@ class Relay:
 
     def __init__(self, client: Stream, rds: Stream, scanner: CommandScanner, buffer: memoryview) -> None:
         self._scanner = scanner
+        self._asked_at = -1  # how many bytes had come from RDS when the client asked last
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         keep_tail = scanner.watches_answers
         self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan)
         self.downward = Direction(Side.RDS, rds, client, buffer, self._over, self._keep_tail if keep_tail else None)
+
+    @property
+    def byte_count(self) -> int:
+        """Of both directions."""
+        return self.upward.byte_count + self.downward.byte_count
+
+    @property
+    def seems_idle(self) -> bool:
+        """No command is half sent, and something came back since the last one that is answered.
+
+        A guess, until there was silence for a while too: answers are not parsed. A transaction may be open.
+        """
+        waiting = self.upward.is_held_up or self.downward.is_held_up
+        return self._scanner.at_boundary and self.downward.byte_count > self._asked_at and not waiting
+
+    def end(self, why: str) -> None:
+        """Make `run` return; what is under way is broken off."""
+        self._end(Ending(Side.PROXY, why))
 
     async def run(self) -> Ending:
         try:
@@ -79,13 +98,19 @@ class Relay:
             return  # the other side has gone as well
 
     def _scan(self, data: memoryview) -> Bytes:
+        scanner = self._scanner
+        before = scanner.commands
         try:
-            out = self._scanner.feed(data)
+            out = scanner.feed(data)
         except RemoteProtocolError as exc:
             self._end(Ending(Side.PROXY, str(exc)))
             return b""
-        if self._scanner.change_user is not None:
-            self._end(Ending(Side.CLIENT, "change user", self._scanner.change_user))
+        if scanner.commands != before:
+            # Of several at once only the last one's kind is known: then one of them is taken to be answered.
+            if scanner.last_command not in UNANSWERED or scanner.commands > before + 1:
+                self._asked_at = self.downward.byte_count
+            if scanner.change_user is not None:
+                self._end(Ending(Side.CLIENT, "change user", scanner.change_user))
         return out
 
     def _keep_tail(self, data: memoryview) -> Bytes:
@@ -119,6 +144,11 @@ class Direction:
         self._over = over
         self._transform = transform
         self._pending: memoryview | None = None
+
+    @property
+    def is_held_up(self) -> bool:
+        """The receiver has not taken all that was read."""
+        return self._pending is not None
 
     def resume(self) -> None:
         """Read when there is something to read."""

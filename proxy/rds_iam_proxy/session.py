@@ -6,71 +6,38 @@ us in: whatever fails in between reaches it as an ERR packet.
 
 import asyncio
 import logging
-import secrets
-import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 
 from mysql_wire.commands import CommandScanner
-from mysql_wire.constants import NONCE_LENGTH, Command
+from mysql_wire.constants import Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.reply import ERRPacket
-from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
-from . import refusals
-from .accounts import Accounts
-from .config import Account
+from . import farewells, refusals
+from .client_program import client_program
+from .config import Account, Target
 from .errors import LoginError
-from .guard import LoginGuard
+from .front_login import FrontLogin, LoginRefused, stopping
 from .listening import Peer
-from .live import LiveSession, LiveSessions
+from .live import LiveSession
 from .local_tls import LocalTLS
-from .logs import event, printable
+from .logs import event
+from .meter import Meter
+from .rds_login import UpstreamSession
 from .relay import Ending, Relay, Side
+from .shared import Shared
 from .stream import EndOfStream, Stream
-from .upstream import Upstream, UpstreamSession
-
-CLIENT_LOGIN_SECONDS = 10.0
-"""For the client, from its connection until its password is checked."""
+from .upstream import Upstream
+from .watch import Activity, SessionView
 
 TOTAL_LOGIN_SECONDS = 9.5
 """From the client's login packet to RDS's answer: common clients give up at 10 s."""
 
-FAILURE_SECONDS = 0.1
-"""How long a refused password waits for its answer."""
-
-_LETTERS_ONLY = str.maketrans("-_", "xy")
+FAREWELL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
-
-
-def make_nonce() -> bytes:
-    """20 letters and digits: Connector/J reads them as ASCII, and a NUL would end them."""
-    return secrets.token_urlsafe(NONCE_LENGTH * 3 // 4).translate(_LETTERS_ONLY).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all sessions of the process use together."""
-
-    accounts: Accounts
-    guard: LoginGuard
-    live: LiveSessions
-    buffer: memoryview = field(repr=False)
-    nonce: Callable[[], bytes] = field(default=make_nonce)
-    now: Callable[[], float] = field(default=time.monotonic)
-
-
-class _Refused(Exception):
-    """The login is over; `err` is what the client is told."""
-
-    def __init__(self, err: ERRPacket, reason: str, *, detail: str = "", with_sqlstate: bool = True) -> None:
-        super().__init__(reason)
-        self.err = err
-        self.reason = reason
-        self.detail = detail
-        self.with_sqlstate = with_sqlstate
 
 
 class Session:
@@ -81,7 +48,7 @@ class Session:
         stream: Stream,
         peer: Peer,
         upstream: Upstream,
-        greet_as: ServerIdentity,
+        greet_as: Callable[[], Awaitable[ServerIdentity]],
         tls: LocalTLS | None,
         shared: Shared,
         release_slot: Callable[[], None],
@@ -89,154 +56,202 @@ class Session:
         self._stream = stream
         self._peer = peer
         self._upstream = upstream
-        self._greet_as = greet_as
+        self._ask_greeting = greet_as
         self._tls = tls
         self._shared = shared
         self._release_slot = release_slot
         self._id = shared.live.new_id()
+        self._began = shared.now()
+        self._program = ""
         self._account: Account | None = None
-        self._entered = False
-        self._user = b""
-        self._bytes_up = self._bytes_down = 0
+        self._login: FrontLogin | None = None  # the one under way
+        self._permit: asyncio.Task[float] | None = None  # while it is waited for
+        self._rds: UpstreamSession | None = None
+        self._stopping = False
+        self._farewell: ERRPacket | None = None
+        self._meter = Meter(upstream.watch, shared.now)
+
+    # --- from outside ---
+
+    @property
+    def target(self) -> Target:
+        return self._upstream.target
+
+    @property
+    def is_in(self) -> bool:
+        """The login is over, and the client may send commands."""
+        return self._meter.relay is not None
+
+    def idle_seconds(self) -> float | None:
+        """How long nothing was sent either way, to be asked again and again; None: not idle, or not in yet."""
+        return self._meter.idle_seconds
+
+    def stop_login(self) -> None:
+        """The proxy stops: refuse the login under way, and any to come. One that RDS works on is let finish first."""
+        self._stopping = True
+        if self._login is not None:
+            self._login.stop()
+        if self._permit is not None:
+            self._permit.cancel()
+
+    def end(self, farewell: ERRPacket, why: str) -> bool:
+        """End it between two commands. False: something was sent in this very moment, so it is not idle."""
+        rds, relay = self._rds, self._meter.relay
+        if rds is None or relay is None or self._stream.has_unread or rds.stream.has_unread:
+            return False
+        self._farewell = farewell
+        relay.end(why)
+        return True
+
+    def cut(self, why: str) -> bool:
+        """End it, whatever it does, without a word. False: the login is not over."""
+        relay = self._meter.relay
+        if relay is None:
+            return False
+        relay.end(why)
+        return True
+
+    def view(self) -> SessionView:
+        """What it is and does now."""
+        account = self._account
+        up, down = self._meter.bytes
+        activity = self._activity()
+        return SessionView(
+            id=self._id,
+            target=self.target.name,
+            peer=str(self._peer),
+            account=account.user if account is not None else None,
+            db_user=account.db_user if account is not None else None,
+            program=self._program,
+            activity=activity,
+            quiet_seconds=(self.idle_seconds() or 0.0) if activity is Activity.IDLE else 0.0,
+            age_seconds=self._shared.now() - self._began,
+            bytes_from_client=up,
+            bytes_from_rds=down,
+            tls=self._stream.tls is not None,
+        )
+
+    def _activity(self) -> Activity:
+        if self._meter.relay is not None:
+            return self._meter.activity
+        if self._permit is not None:
+            return Activity.WAITING
+        return Activity.ENDING if self._rds is not None and self._login is None else Activity.LOGIN
+
+    def count_bytes(self) -> None:
+        """Tell the target's watch of the bytes since the last time."""
+        self._meter.tell()
+
+    # --- its life ---
 
     async def run(self) -> None:
         started = self._shared.now()
-        login = self._server_login()
         try:
-            await self._stream.write(login.greeting())
-            request = await self._authenticate(login)
-            self._release_slot()
-            rds = await self._enter(login, request)
-            self._entered = True
-            ending = await self._relay(rds, request)
-            self._log_end(ending, self._shared.now() - started)
-        except _Refused as refused:
-            await self._refuse(login, refused)
+            greet_as = await self._ask_greeting()
+            login = self._login = self._new_login(greet_as)
+            try:
+                ending = await self._serve(login, greet_as)
+            except LoginRefused as refused:
+                await login.refuse(refused)
+            except Exception as exc:
+                if self._rds is not None or isinstance(exc, OSError):
+                    raise  # now an ERR packet could come into the middle of a result
+                self._log_fault(exc)
+                await login.refuse(LoginRefused(refusals.internal_error(), "internal"))
+            except asyncio.CancelledError:
+                if self._login is not None:
+                    self._login.refuse_at_once(stopping())
+                if self._rds is not None:
+                    self._log_end(Ending(Side.PROXY, "cut"), self._shared.now() - started)
+                raise
+            else:
+                self._log_end(ending, self._shared.now() - started)
         except OSError as exc:
+            self._upstream.watch.abandoned += self._rds is None
             reason = "client left" if isinstance(exc, EndOfStream) else exc.strerror or type(exc).__name__
             event(log, logging.INFO, "login broken off", id=self._id, peer=str(self._peer), reason=reason)
         except Exception as exc:
-            event(log, logging.ERROR, "internal error", id=self._id, peer=str(self._peer), exception=exc)
-            if not self._entered:  # later an ERR packet could come into the middle of a result
-                await self._refuse(login, _Refused(refusals.internal_error(), "internal"))
+            self._log_fault(exc)
         finally:
+            self.count_bytes()
             self._release_slot()
             self._stream.close()
 
-    def _server_login(self) -> ServerLogin:
-        accounts, target = self._shared.accounts, self._upstream.target.name
-        return ServerLogin(
-            self._greet_as,
-            self._id,
-            lambda user: accounts.verifiers(user, target),
-            nonce=self._shared.nonce,
-            tls=self._tls is not None,
-            tls_required=self._tls is not None and self._tls.required,
-        )
+    async def _serve(self, login: FrontLogin, greet_as: ServerIdentity) -> Ending:
+        if self._stopping:
+            raise stopping(greeted=False)
+        await login.greet()
+        self._account, request = await login.authenticate()
+        self._release_slot()
+        self._rds = await self._enter(login, request, greet_as)
+        return await self._run_relay(self._rds, request, greet_as)
 
-    # --- the client's login ---
-
-    async def _authenticate(self, login: ServerLogin) -> LoginRequest:
-        """What the client asks for, once it has proved its password. Raises _Refused, OSError."""
-        try:
-            async with asyncio.timeout(CLIENT_LOGIN_SECONDS):
-                await self._read_answer(login)
-                return await self._check_password(login)
-        except TimeoutError:
-            raise _Refused(refusals.timed_out(), "timeout") from None
-        except RemoteProtocolError as exc:
-            raise _broken(exc) from exc
-
-    async def _read_answer(self, login: ServerLogin) -> None:
-        while True:
-            answer = login.receive(await self._stream.read_packet(login.sequence))
-            match answer:
-                case Send(packet):
-                    await self._stream.write(packet)
-                case StartTLS.START_TLS:
-                    await self._start_tls(login)
-                case Answered.ANSWERED:
-                    return
-
-    async def _start_tls(self, login: ServerLogin) -> None:
-        if self._tls is None:
-            raise AssertionError("TLS that was not offered")
-        await self._stream.start_tls(self._tls.context, server_side=True)
-        login.tls_established()
-
-    async def _check_password(self, login: ServerLogin) -> LoginRequest:
-        request = login.request
-        if request is None:
-            raise AssertionError("an answer without a request")
-        self._user = request.user
-        guard, peer = self._shared.guard, str(self._peer)
-        account = self._shared.accounts.find(request.user, self._upstream.target.name)
-        if account is not None and account.peer_uid is not None and account.peer_uid == self._peer.uid:
-            login.accept_peer()
-            self._account = account
-            return request
-        if account is not None and not await guard.turn(account.user, peer):
-            raise _Refused(refusals.too_many_failures(), "too many failures")
-        right = login.verify()
-        if account is not None and right:
-            guard.succeeded(account.user, peer)
-            self._account = account
-            return request
-        if account is not None:
-            guard.failed(account.user, peer)
-        await asyncio.sleep(FAILURE_SECONDS)
-        err = refusals.access_denied(request.user, _host_of(self._peer), using_password=login.using_password)
-        raise _Refused(err, "wrong password" if account else "unknown user")
+    def _new_login(self, greet_as: ServerIdentity) -> FrontLogin:
+        name, watch = self.target.name, self._upstream.watch
+        return FrontLogin(self._stream, self._peer, self._id, name, greet_as, self._tls, self._shared, watch)
 
     # --- the login at RDS ---
 
-    async def _enter(self, login: ServerLogin, request: LoginRequest) -> UpstreamSession:
-        """Log in at RDS, then let the client in with RDS's OK. Raises _Refused, OSError."""
-        rds = await self._log_in_at_rds(request)
+    async def _enter(self, login: FrontLogin, request: LoginRequest, greet_as: ServerIdentity) -> UpstreamSession:
+        """Log in at RDS, then let the client in with RDS's OK. Raises LoginRefused, OSError."""
         try:
-            self._upstream.check_greeting(rds, request, self._greet_as)
+            rds = await self._log_in_at_rds(request)
+        except LoginError as exc:
+            raise LoginRefused.for_error(exc) from exc
+        try:
+            if self._stopping:
+                raise stopping()
+            self._upstream.check_greeting(rds, request, greet_as)
             fingerprint = self._tls.fingerprint if self._tls is not None else None
-            await self._stream.write(login.success(rds.ok, fingerprint=fingerprint))
+            await self._stream.write(login.protocol.success(rds.ok, fingerprint=fingerprint))
         except LoginError as exc:
             await rds.quit()
-            raise _failed(exc) from exc
+            raise LoginRefused.for_error(exc) from exc
+        except LoginRefused:
+            await rds.quit()
+            raise
         except BaseException:
             rds.close()
             raise
+        self._login = None
+        self._upstream.watch.accepted += 1
         return rds
 
     async def _log_in_at_rds(self, request: LoginRequest) -> UpstreamSession:
-        account = self._known_account()
+        account, self._program = self._known_account(), client_program(request.attributes)
         deadline = self._shared.now() + TOTAL_LOGIN_SECONDS
-        try:
-            await self._unless_client_leaves(self._upstream.admit(account.user, deadline))
-            return await self._upstream.log_in(account.user, account.db_user, request, deadline)
-        except LoginError as exc:
-            raise _failed(exc) from exc
+        permit = await self._unless_client_leaves(self._upstream.admit(account.user, deadline))
+        return await self._upstream.log_in(account.user, account.db_user, request, permit=permit, deadline=deadline)
 
-    async def _unless_client_leaves(self, waiting: Coroutine[None, None, None]) -> None:
-        """A client that gave up gives its place in the queue back. Raises EndOfStream."""
-        task = asyncio.create_task(waiting)
+    async def _unless_client_leaves(self, waiting: Coroutine[None, None, float]) -> float:
+        """A client that gave up gives its place in the queue back. Raises EndOfStream, LoginRefused."""
+        task = self._permit = asyncio.create_task(waiting)
         self._stream.watch_end(task.cancel)
+        if self._stopping:
+            task.cancel()
         try:
-            await task
+            return await task
         except asyncio.CancelledError:
             if self._stream.ended_by_peer:
                 raise EndOfStream("the client left while it waited for a permit") from None
+            if self._stopping and not _is_cancelled():
+                raise stopping() from None
             raise
         finally:
+            self._permit = None
             task.cancel()
             self._stream.watch_readable(None)
 
     # --- the relay ---
 
-    async def _relay(self, rds: UpstreamSession, request: LoginRequest) -> Ending:
+    async def _run_relay(self, rds: UpstreamSession, request: LoginRequest, greet_as: ServerIdentity) -> Ending:
         try:
             while True:
+                self._rds = rds
                 ending = await self._relay_once(rds)
                 if ending.change_user is None:
                     break
-                changed = await self._change_user(rds, request, ending.change_user)
+                changed = await self._change_user(rds, request, greet_as, ending.change_user)
                 if changed is None:
                     ending = Ending(Side.PROXY, "COM_CHANGE_USER failed")
                     break
@@ -244,43 +259,49 @@ class Session:
         finally:
             self._shared.live.remove(self._id)
             rds.close()
+        if self._farewell is not None and not greet_as.is_mariadb:
+            await self._say_farewell(self._farewell)
         await self._stream.finish()
         return ending
 
     async def _relay_once(self, rds: UpstreamSession) -> Ending:
         account, live = self._known_account(), self._shared.live
-        session = LiveSession(account.user, self._upstream.target.name, rds.server, rds.connection_id)
+        session = LiveSession(account.user, self.target.name, rds.server, rds.connection_id)
         live.add(self._id, session)
         scanner = CommandScanner(
             rds.capabilities, lambda named: live.kill_target(session, named), account.allow_replication
         )
         relay = Relay(self._stream, rds.stream, scanner, self._shared.buffer)
         try:
-            return await relay.run()
+            with self._meter.running(relay):
+                ending = await relay.run()
         finally:
-            self._bytes_up += relay.upward.byte_count
-            self._bytes_down += relay.downward.byte_count
             if scanner.refused is not None:
                 command = Command(scanner.refused).name
                 event(log, logging.WARNING, "replication command refused", id=self._id, command=command)
+        if self._farewell is not None:
+            await rds.quit()
+        return ending
 
     async def _change_user(
-        self, rds: UpstreamSession, before: LoginRequest, payload: bytes
+        self, rds: UpstreamSession, before: LoginRequest, greet_as: ServerIdentity, payload: bytes
     ) -> tuple[UpstreamSession, LoginRequest] | None:
         """COM_CHANGE_USER: the password is checked here, then a new login at RDS replaces the session.
 
         None if it failed: the client was told, and as with MySQL its connection ends.
         """
-        login = self._server_login()
+        login = self._login = self._new_login(greet_as)
         try:
-            try:
-                await self._stream.write(login.change_user(payload, before))
-            except RemoteProtocolError as exc:
-                raise _broken(exc) from exc
-            request = await self._authenticate(login)
-            new = await self._enter(login, request)
-        except _Refused as refused:
-            await self._refuse(login, refused)
+            if self._stopping:
+                login.stop()
+            await login.change_user(payload, before)
+            self._account, request = await login.authenticate()
+            new = await self._enter(login, request, greet_as)
+        except RemoteProtocolError as exc:
+            await login.refuse(LoginRefused.for_broken(exc))
+            return None
+        except LoginRefused as refused:
+            await login.refuse(refused)
             return None
         except OSError:
             return None  # the client left
@@ -290,30 +311,19 @@ class Session:
         rds.close()
         return new, request
 
-    # --- endings ---
+    async def _say_farewell(self, farewell: ERRPacket) -> None:
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._stream.write(farewells.unasked(farewell))
 
-    async def _refuse(self, login: ServerLogin, refused: _Refused) -> None:
-        event(
-            log,
-            logging.WARNING,
-            "login refused",
-            id=self._id,
-            peer=str(self._peer),
-            user=printable(self._user),
-            target=self._upstream.target.name,
-            reason=refused.reason,
-            code=refused.err.code,
-            text=refused.err.message.decode("utf-8", "replace"),
-            detail=refused.detail or None,
-        )
-        try:
-            await self._stream.write(login.failure(refused.err, with_sqlstate=refused.with_sqlstate))
-            await self._stream.finish()
-        except OSError:
-            return
+    # --- the log ---
+
+    def _log_fault(self, exc: Exception) -> None:
+        event(log, logging.ERROR, "internal error", id=self._id, peer=str(self._peer), exception=exc)
 
     def _log_end(self, ending: Ending, seconds: float) -> None:
         account = self._known_account()
+        up, down = self._meter.bytes
         event(
             log,
             logging.INFO,
@@ -321,14 +331,15 @@ class Session:
             id=self._id,
             account=account.user,
             peer=str(self._peer),
-            target=self._upstream.target.name,
+            target=self.target.name,
             db_user=account.db_user,
             seconds=round(seconds, 3),
-            bytes_from_client=self._bytes_up,
-            bytes_from_rds=self._bytes_down,
+            bytes_from_client=up,
+            bytes_from_rds=down,
             closed_by=str(ending.by),
             why=ending.why,
         )
+        self._upstream.watch.ended[str(ending.by)] += 1
 
     def _known_account(self) -> Account:
         if self._account is None:
@@ -336,14 +347,7 @@ class Session:
         return self._account
 
 
-def _failed(exc: LoginError) -> _Refused:
-    return _Refused(refusals.err_packet(exc), exc.reason, detail=exc.detail)
-
-
-def _broken(exc: RemoteProtocolError) -> _Refused:
-    err = refusals.broken_login(exc)
-    return _Refused(err, "protocol", detail=str(exc), with_sqlstate=refusals.has_sqlstate(exc))
-
-
-def _host_of(peer: Peer) -> str:
-    return "localhost" if peer.host in ("127.0.0.1", "::1") else peer.host
+def _is_cancelled() -> bool:
+    """Whether this task, and not only what it waits for, is to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -3,14 +3,16 @@
 There is no way to switch verification off here, and there must not be one.
 """
 
+import copy
 import functools
 import math
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from .endpoint import parse_rds_name
 from .errors import ConfigError
@@ -18,6 +20,8 @@ from .errors import ConfigError
 RDS_ROOTS = "rds-global-bundle.pem"  # all commercial regions
 AMAZON_ROOTS = "amazon-trust-roots.pem"  # RDS Proxy and Aurora Serverless v1
 MAX_CA_FILE = 4 * 1024 * 1024  # bytes; AWS's largest bundle has 0.2 MB
+DAY = 86400.0
+WARN_DAYS = 90
 SESSION_LIFE = 3600.0  # seconds from the last handshake that showed a certificate
 
 _BUNDLES = {  # where those find their roots for whom none are bundled
@@ -38,12 +42,34 @@ class Trust:
 
     def __init__(self, host: str, ca_file: Path | None, *, now: Callable[[], float] = time.monotonic) -> None:
         self.host = host
-        roots = _roots_for(host) if ca_file is None else _read_ca_file(ca_file)
+        self._of_ca_file = None if ca_file is None else _read_ca_file(ca_file)
+        roots = self._of_ca_file or _roots_for(host)
+        self.first_to_expire = roots.first_to_expire
         self.roots_expire = roots.expire
         self.context = _context(roots)
         self._now = now
         self._session: ssl.SSLSession | None = None
         self._verified_at = 0.0
+
+    def for_host(self, host: str) -> "Trust":
+        """The same trust towards another host, with no TLS session to resume; no file is read again."""
+        other = copy.copy(self)
+        other.host = host
+        other.context = _context(self._of_ca_file or _roots_for(host))
+        other._session = None
+        return other
+
+    def expiry_warning(self, today: float) -> str | None:
+        """What to do about a root that ends within WARN_DAYS; `today`: seconds since 1970."""
+        days = int((self.roots_expire - today) // DAY)
+        if days >= WARN_DAYS:
+            return None
+        what = "bundled with this version" if self._of_ca_file is None else "of ca_file"
+        advice = "install a newer version" if self._of_ca_file is None else "download the bundle of AWS anew"
+        return (
+            f"the CA certificate {self.first_to_expire!r} {what} ends in {days} days, and servers below it cannot be "
+            f"verified from then on; {advice}"
+        )
 
     @property
     def session(self) -> ssl.SSLSession | None:
@@ -74,6 +100,7 @@ class Trust:
 class _Roots:
     certificates: bytes = field(repr=False)  # DER, one after the other
     expire: float  # the first of them, seconds since 1970
+    first_to_expire: str  # its name
 
 
 def _context(roots: _Roots) -> ssl.SSLContext:
@@ -131,14 +158,20 @@ def _unexpired(pem: str) -> _Roots:
     except (ssl.SSLError, ValueError) as exc:
         raise ValueError("not a file of certificates in PEM form") from exc
     today = time.time()
-    expire = math.inf
+    expire, first = math.inf, ""
     certificates = []
     described = context.get_ca_certs()
     for der, fields in zip(context.get_ca_certs(binary_form=True), described, strict=True):
         ends = ssl.cert_time_to_seconds(str(fields["notAfter"]))
         if ends > today:
             certificates.append(der)
-            expire = min(expire, ends)
+            expire, first = min((expire, first), (ends, _name(fields)))
     if not certificates:
         raise ValueError("none of its certificates is a CA certificate that has not expired")
-    return _Roots(b"".join(certificates), expire)
+    return _Roots(b"".join(certificates), expire, first)
+
+
+def _name(certificate: Mapping[str, Any]) -> str:
+    """The common name, or the organisation's unit of those roots that have none."""
+    subject = {key: value for relative in certificate["subject"] for key, value in relative}
+    return str(subject.get("commonName") or subject.get("organizationalUnitName") or "without a name")

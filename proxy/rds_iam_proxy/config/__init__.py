@@ -1,12 +1,14 @@
 """The configuration: frozen values, built once from a file or from flags. Nothing else reads the environment."""
 
 from .load import PROCESS_FLAGS, Flag, from_file, from_flags
-from .tables import loopback_bind
-from .values import Account, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .tables import ADMIN_PORT, is_loopback, loopback_bind
+from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
 
 __all__ = [
+    "ADMIN_PORT",
     "PROCESS_FLAGS",
     "Account",
+    "Admin",
     "Config",
     "Flag",
     "Listener",
@@ -17,5 +19,6 @@ __all__ = [
     "Target",
     "from_file",
     "from_flags",
+    "is_loopback",
     "loopback_bind",
 ]

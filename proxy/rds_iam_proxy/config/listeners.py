@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..endpoint import Address
+from ..listening import Bind
 from .surroundings import Surroundings, known_targets, open_to_others, resolved
 from .tables import Entry, ListenerTable, is_loopback
 from .values import Listener
@@ -15,7 +16,7 @@ def build_listener(
     """The listener, or None when it has a fault. `targets`: all names, also of targets that have faults."""
     before = len(faults)
     table, place = entry.table, entry.place
-    for key, what in (("bind", "HOST:PORT or unix:/PATH to listen on"), ("target", "the name of a target")):
+    for key, what in (("bind", "HOST:PORT, unix:/PATH or systemd:NAME"), ("target", "the name of a target")):
         if key not in entry.given:
             faults.append(f"{place.key(key)}: required: {what}")
     known_targets([] if table.target is None else [table.target], targets, place.key("target"), faults)
@@ -71,7 +72,7 @@ def _file(entry: Entry[ListenerTable], key: str, around: Surroundings, faults: l
 
 def check_binds(entries: Sequence[Entry[ListenerTable]], faults: list[str]) -> None:
     """Two listeners on one address."""
-    seen: dict[Address | Path, str] = {}
+    seen: dict[Bind, str] = {}
     for entry in entries:
         bind = entry.table.bind
         if bind is None or (isinstance(bind, Address) and bind.port == 0):

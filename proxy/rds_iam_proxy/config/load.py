@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,11 +12,13 @@ from mysql_wire.passwords import Verifier
 
 from ..errors import ConfigError
 from .accounts import build_account, check_users
+from .admin import build_admin
 from .listeners import build_listener, check_binds
-from .surroundings import Surroundings, open_to_others
+from .surroundings import LookUp, Surroundings, no_dns, open_to_others, resolved
 from .tables import (
     NAME,
     AccountTable,
+    AdminTable,
     Entry,
     ListenerTable,
     LogTable,
@@ -30,15 +32,16 @@ from .tables import (
 from .targets import build_target, check_limits
 from .values import DRAIN_TIMEOUT, Config, Log
 
-PROCESS_FLAGS = frozenset({"log_format", "log_level", "drain_timeout"})
+PROCESS_FLAGS = frozenset({"admin", "admin_token_file", "log_format", "log_level", "drain_timeout"})
 """Flags that override the file; every other one describes what the file describes."""
 
 _TARGET_FLAGS = (
     "endpoint", "dial", "region", "profile", "ca_file", "logins_per_second", "max_sessions",
 )  # fmt: skip
+_ADMIN_FLAGS = {"bind": "admin", "token_file": "admin_token_file"}
 _ACCOUNT_FLAGS = ("user", "password_env", "password_file", "db_user")
 _DEFAULT_LISTEN = "127.0.0.1:3306"
-_TOP_KEYS = ("targets", "listeners", "accounts", "log", "drain_timeout")
+_TOP_KEYS = ("targets", "listeners", "accounts", "admin", "log", "drain_timeout")
 _TABLE_ARRAYS = ("listeners", "accounts")
 
 
@@ -57,16 +60,25 @@ class _Entries:
     targets: Mapping[str, Entry[TargetTable]]
     listeners: tuple[Entry[ListenerTable], ...]
     accounts: tuple[Entry[AccountTable], ...]
+    admin: Entry[AdminTable]
+    admin_flags: Entry[AdminTable]
     log: Entry[LogTable]
     log_flags: Entry[LogTable]
     process: Entry[ProcessTable]
     process_flags: Entry[ProcessTable]
 
 
-def from_file(path: Path, environ: Mapping[str, str], flags: Mapping[str, Flag] | None = None) -> Config:
+def from_file(
+    path: Path,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Flag] | None = None,
+    *,
+    rds_name_behind: LookUp = no_dns,
+) -> Config:
     """Read the file; relative paths in it start at its folder. `flags` of PROCESS_FLAGS override it.
 
-    Raises ConfigError, with all faults of the file, the flags and what they refer to.
+    `rds_name_behind` is asked only about an endpoint that is a fault, to say what to write. Raises ConfigError, with
+    all faults of the file, the flags and what they refer to.
     """
     flags = flags or {}
     faults: list[str] = []
@@ -80,6 +92,8 @@ def from_file(path: Path, environ: Mapping[str, str], flags: Mapping[str, Flag] 
         targets=_read_targets(root.get("targets", {}), faults),
         listeners=_read_array(ListenerTable, "listeners", root, faults),
         accounts=_read_array(AccountTable, "accounts", root, faults),
+        admin=read_table(AdminTable, root.get("admin", {}), Place("admin"), faults),
+        admin_flags=_read_flags(AdminTable, _ADMIN_FLAGS, flags, faults),
         log=read_table(LogTable, root.get("log", {}), Place("log"), faults),
         log_flags=_read_flags(LogTable, {"format": "log_format", "level": "log_level"}, flags, faults),
         process=read_table(ProcessTable, _only(root, "drain_timeout"), Place(), faults),
@@ -95,11 +109,15 @@ def from_file(path: Path, environ: Mapping[str, str], flags: Mapping[str, Flag] 
     if root:
         missing = [key for key in ("targets", *_TABLE_ARRAYS) if not root.get(key)]
         faults.extend(f"{key}: none; there must be at least one {_header(key)}" for key in missing)
-    return _build(entries, Surroundings(environ, path.parent), faults)
+    return _build(entries, Surroundings(environ, path.parent, rds_name_behind), faults, (path,))
 
 
 def from_flags(
-    flags: Mapping[str, Flag], environ: Mapping[str, str], *, generated_password: str | None = None
+    flags: Mapping[str, Flag],
+    environ: Mapping[str, str],
+    *,
+    generated_password: str | None = None,
+    rds_name_behind: LookUp = no_dns,
 ) -> Config:
     """One target, one listener, one account. The keys of `flags` are the flags' names with underscores.
 
@@ -118,15 +136,17 @@ def from_flags(
         targets={name: target},
         listeners=(listener,),
         accounts=(_read_flags(AccountTable, {key: key for key in _ACCOUNT_FLAGS}, flags, faults, more=account),),
+        admin=read_table(AdminTable, {}, Place(), faults),
+        admin_flags=_read_flags(AdminTable, _ADMIN_FLAGS, flags, faults),
         log=read_table(LogTable, {}, Place(), faults),
         log_flags=_read_flags(LogTable, {"format": "log_format", "level": "log_level"}, flags, faults),
         process=read_table(ProcessTable, {}, Place(), faults),
         process_flags=_read_flags(ProcessTable, {"drain_timeout": "drain_timeout"}, flags, faults),
     )
-    return _build(entries, Surroundings(environ, Path()), faults)
+    return _build(entries, Surroundings(environ, Path(), rds_name_behind), faults)
 
 
-def _build(entries: _Entries, around: Surroundings, faults: list[str]) -> Config:
+def _build(entries: _Entries, around: Surroundings, faults: list[str], files: tuple[Path, ...] = ()) -> Config:
     names = entries.targets.keys()
     targets = {name: build_target(name, entry, around, faults) for name, entry in entries.targets.items()}
     listeners = [build_listener(entry, names, around, faults) for entry in entries.listeners]
@@ -134,6 +154,7 @@ def _build(entries: _Entries, around: Surroundings, faults: list[str]) -> Config
     check_binds(entries.listeners, faults)
     check_users(entries.accounts, faults)
     warnings = check_limits(list(entries.targets.values()), faults)
+    admin = build_admin(entries.admin, entries.admin_flags, around, faults)
     if faults:
         raise ConfigError(faults)
     log, log_flags = entries.log.table, entries.log_flags.table
@@ -146,9 +167,30 @@ def _build(entries: _Entries, around: Surroundings, faults: list[str]) -> Config
             format=log_flags.format or log.format,
             level=log_flags.level or log.level or Log().level,
         ),
+        admin=admin,
         drain_timeout=next(seconds for seconds in drain if seconds is not None),
         warnings=warnings,
+        files=(*files, *_files(entries, around)),
+        fixed_passwords=tuple(
+            str(entry.table.user or entry.table.db_user)
+            for entry in entries.accounts
+            if {"password_env", "next_password_env"} & entry.given
+        ),
     )
+
+
+def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
+    """Those that the tables name, which are all there by now."""
+    for target in entries.targets.values():
+        yield from _resolved((target.table.ca_file,), around)
+    for listener in entries.listeners:
+        yield from _resolved((listener.table.tls_cert, listener.table.tls_key), around)
+    for account in entries.accounts:
+        yield from _resolved((account.table.password_file, account.table.next_password_file), around)
+
+
+def _resolved(paths: Iterable[Path | None], around: Surroundings) -> Iterator[Path]:
+    return (resolved(path, around) for path in paths if path is not None)
 
 
 def _read_toml(path: Path, faults: list[str]) -> tuple[dict[str, Any], int]:

@@ -1,13 +1,19 @@
 """What the configuration refers to but does not hold: files, variables, other tables."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .tables import suggestion
 
 _GROUP_OR_OTHERS = 0o066  # may read or write
+
+LookUp = Callable[[str], str | None]
+
+
+def no_dns(host: str) -> str | None:
+    """Knows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,8 @@ class Surroundings:
     environ: Mapping[str, str]
     folder: Path
     """Where relative paths start."""
+    rds_name_behind: LookUp = no_dns
+    """The RDS name to which a CNAME leads, if that can be told; for the texts of faults only."""
 
 
 def open_to_others(mode: int) -> bool:

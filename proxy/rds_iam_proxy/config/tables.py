@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from mysql_wire.passwords import Verifier
 
 from ..endpoint import Address
+from ..listening import Bind, SocketName
 from .values import LogFormat, LogLevel, TLSMode
 
 MAX_USER = 128
@@ -26,12 +27,20 @@ MAX_USER = 128
 MAX_LOGIN_WAIT = 9.5
 """Seconds: mysql2 and mysqljs give up at 10."""
 
+MIN_IDLE_TIMEOUT = 1.0
+"""Seconds: less is not silence."""
+
 MAX_SOCKET_PATH = 103
 """Bytes: what fits into sockaddr_un everywhere."""
 
+ADMIN_PORT = 9090
+
 _UNIX = "unix:"
+_SYSTEMD = "systemd:"
+_SOCKET_NAME = re.compile(r"[!-9;-~]{1,255}")  # as FileDescriptorName= takes them: no colon, no space
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # as STS AssumeRole takes them
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
@@ -93,8 +102,17 @@ def _remote_address(value: str) -> Address:
     return address
 
 
-def _bind(value: str) -> Address | Path:
-    """The address to listen on, port 0 for any free port, or the path of a Unix socket."""
+def _admin_bind(value: str) -> Address:
+    return Address.parse(value, default_port=ADMIN_PORT)
+
+
+def _bind(value: str) -> Bind:
+    """The address to listen on, port 0 for any free port; the path of a Unix socket; the name of one of systemd's."""
+    if value.startswith(_SYSTEMD):
+        name = value.removeprefix(_SYSTEMD)
+        if not _SOCKET_NAME.fullmatch(name):
+            raise ValueError("write a socket of systemd as systemd:NAME, with the FileDescriptorName= of its unit")
+        return SocketName(name)
     if not value.startswith(_UNIX):
         return Address.parse(value)
     path = value.removeprefix(_UNIX)
@@ -153,16 +171,19 @@ class TargetTable(Table):
     external_id: _ExternalID | None = None
     role_session_name: _SessionName | None = None
     ca_file: _File | None = None
+    follow_cname: bool = False
     logins_per_second: Annotated[float, Field(gt=0)] | None = None
     login_burst: Annotated[int, Field(ge=1, le=1000)] | None = None
     login_wait: Annotated[float, Field(ge=0, le=MAX_LOGIN_WAIT)] | None = None
     max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_sessions_per_account: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    idle_timeout: Annotated[float, Field(ge=MIN_IDLE_TIMEOUT)] | None = None
 
 
 class ListenerTable(Table):
     """`[[listeners]]`"""
 
-    bind: Annotated[Address | Path, _text(_bind)] | None = None
+    bind: Annotated[Bind, _text(_bind)] | None = None
     target: _Words | None = None
     tls: Annotated[TLSMode, _one_of(TLSMode)] | None = None
     tls_cert: _File | None = None
@@ -191,6 +212,14 @@ class LogTable(Table):
 
     format: Annotated[LogFormat, _one_of(LogFormat)] | None = None
     level: Annotated[LogLevel, _one_of(LogLevel)] | None = None
+
+
+class AdminTable(Table):
+    """`[admin]`"""
+
+    bind: Annotated[Address, _text(_admin_bind)] | None = None
+    token_file: _File | None = None
+    public_host: Annotated[str, _matching(_HOST_NAME, "must be a host name, as proxy.example.com is")] | None = None
 
 
 class ProcessTable(Table):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..endpoint import Address, RDSName, parse_rds_name
+from ..endpoint import Address, RDSName, parse_rds_name, partition_of
 from .surroundings import Surroundings, resolved
 from .tables import Entry, TargetTable
 from .values import LOGIN_BURST, LOGINS_PER_SECOND, Target
@@ -21,11 +21,10 @@ def build_target(name: str, entry: Entry[TargetTable], around: Surroundings, fau
     if "endpoint" not in entry.given:
         other = ", or give --config FILE" if place.flags else ""
         faults.append(f"{place.key('endpoint')}: required: HOST:PORT of the database, as RDS names it{other}")
-    rds_name = None if table.endpoint is None else _rds_name(table.endpoint, entry, faults)
-    region = None if rds_name is None else _region(rds_name, entry, faults)
-    if rds_name and not rds_name.has_bundled_roots and "ca_file" not in entry.given:
+    region, partition = _region_and_partition(entry, around, faults)
+    if partition not in (None, "aws") and "ca_file" not in entry.given:
         faults.append(
-            f"{place.key('ca_file')}: required: endpoints of {rds_name.partition} have certificates of other roots"
+            f"{place.key('ca_file')}: required: endpoints of {partition} have certificates of other roots"
             " than the bundled ones; download that partition's bundle from AWS and name its file"
         )
     if "role_arn" not in entry.given:
@@ -45,16 +44,55 @@ def build_target(name: str, entry: Entry[TargetTable], around: Surroundings, fau
     )
 
 
-def _rds_name(endpoint: Address, entry: Entry[TargetTable], faults: list[str]) -> RDSName | None:
+def _region_and_partition(
+    entry: Entry[TargetTable], around: Surroundings, faults: list[str]
+) -> tuple[str | None, str | None]:
+    """None for what cannot be told, because of a fault."""
+    endpoint, place = entry.table.endpoint, entry.place
+    if endpoint is None:
+        return None, None
     rds_name = parse_rds_name(endpoint.host)
+    if rds_name is None and entry.table.follow_cname:
+        return _followed(entry, faults)
     if rds_name is None:
+        faults.append(_not_an_rds_name(endpoint, entry, around))
+        return None, None
+    if entry.table.follow_cname:
+        faults.append(f"{place.key('follow_cname')}: {endpoint.host} is a name of RDS's own already; leave the key out")
+    return _region(rds_name, entry, faults), rds_name.partition
+
+
+def _followed(entry: Entry[TargetTable], faults: list[str]) -> tuple[str | None, str | None]:
+    """Each login follows the CNAME, within the region that is given here."""
+    place, region = entry.place, entry.table.region
+    if "dial" in entry.given:
         faults.append(
-            f"{entry.place.key('endpoint')}: {endpoint.host} is not a name that RDS gives out. IAM tokens are signed"
-            " for the real endpoint, and RDS refuses those for a CNAME or an IP address: write the name that"
-            " `aws rds describe-db-instances` (or -clusters, -proxies) shows, and the address of a tunnel as"
-            f" {entry.place.short('dial')}"
+            f"{place.key('follow_cname')}: not together with {place.short('dial')}: DNS would choose what is signed,"
+            " and nothing would show where it is sent; give the name that RDS shows as the endpoint"
         )
-    return rds_name
+    if "region" not in entry.given:
+        faults.append(f"{place.key('region')}: required with follow_cname: a CNAME must not choose the region")
+    return region, None if region is None else partition_of(region)
+
+
+def _not_an_rds_name(endpoint: Address, entry: Entry[TargetTable], around: Surroundings) -> str:
+    place, behind = entry.place, around.rds_name_behind(endpoint.host)
+    start = (
+        f"{place.key('endpoint')}: {endpoint.host} is not a name that RDS gives out. IAM tokens are signed"
+        " for the real endpoint, and RDS refuses those for a CNAME or an IP address: "
+    )
+    if behind is None:
+        return (
+            f"{start}write the name that `aws rds describe-db-instances` (or -clusters, -proxies) shows, and the"
+            f" address of a tunnel as {place.short('dial')}"
+        )
+    name = Address(behind, endpoint.port)
+    if place.flags:
+        return f"{start}it leads to {name} now, so give that instead"
+    return (
+        f'{start}it leads to an RDS name now, so write endpoint = "{name}"; or, to have each login follow it, add'
+        " follow_cname = true and the region"
+    )
 
 
 def _region(rds_name: RDSName, entry: Entry[TargetTable], faults: list[str]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Literal
 from mysql_wire.passwords import Verifier
 
 from ..endpoint import Address
+from ..listening import Bind
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -34,20 +35,25 @@ class Target:
     role_session_name: str | None = None
     ca_file: Path | None = None
     """Replaces the bundled roots."""
+    follow_cname: bool = False
+    """The address is a CNAME of the user's; the name to sign for and to dial is behind it, looked up at each login."""
     logins_per_second: float = LOGINS_PER_SECOND
     """Of the endpoint, however many targets name it."""
     login_burst: int = LOGIN_BURST
     login_wait: float = 8.0
     """Seconds that a login may wait for its permit."""
     max_sessions: int = 500
+    max_sessions_per_account: int | None = None
+    """None: as many as max_sessions allows."""
+    idle_timeout: float | None = None
+    """Seconds that a session may say nothing; None: as long as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """An address of this machine, and the target behind it."""
 
-    bind: Address | Path
-    """Port 0: any free one. A path: a Unix socket."""
+    bind: Bind
     target: str
     tls: TLSMode = "auto"
     """auto: offered, with a self-signed certificate where there is no other; required: nothing else is accepted."""
@@ -68,6 +74,8 @@ class Account:
     peer_uid: int | None = None
     """The local user who needs no password on a Unix socket."""
     allow_replication: bool = False
+    any_user: bool = False
+    """Whatever name the client gives, the password alone says who it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,17 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Admin:
+    """Where the status page, health and metrics are."""
+
+    bind: Address
+    token_file: Path | None = None
+    """None: a token is made and kept in the state folder."""
+    public_host: str | None = None
+    """The name by which a server that speaks TLS, in front of it, is asked for the page."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a running proxy was told."""
 
@@ -87,7 +106,12 @@ class Config:
     listeners: tuple[Listener, ...]
     accounts: tuple[Account, ...]
     log: Log = Log()
+    admin: Admin | None = None
     drain_timeout: float = DRAIN_TIMEOUT
     """Seconds that sessions have to end when the proxy is told to stop."""
     warnings: tuple[str, ...] = ()
     """What is allowed but unwise, one line each, to be logged at the start."""
+    files: tuple[Path, ...] = ()
+    """All that was read, whose change makes another configuration."""
+    fixed_passwords: tuple[str, ...] = ()
+    """Users whose passwords are in the environment, which a running process cannot read anew."""

@@ -1,0 +1,378 @@
+// The status page. Everything that comes from the proxy is put into the page as text, never as markup.
+
+import { chart, points } from "./charts.js";
+
+const INTERVAL = 1000; // milliseconds
+const MOST_WAITING = 5; // rows of clients that are not in yet
+const TOKEN = "rds-iam-proxy-admin-token";
+
+const $ = (id) => document.getElementById(id);
+let offset = 0; // the proxy's clock less ours, in seconds
+
+// --- words ---
+
+function make(tag, className, ...children) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function duration(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+function ago(at, now) {
+  return now - at < 2 ? "just now" : `${duration(now - at)} ago`;
+}
+
+function bytes(count) {
+  if (count < 1000) return `${count} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = count / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
+const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
+const last = (values) => values[values.length - 1] ?? 0;
+
+// --- lists whose elements stay while they are true, so that focus and selection stay as well ---
+
+function keyed(parent, items, keyOf, create) {
+  const known = parent.known ?? (parent.known = new Map());
+  const gone = new Set(known.keys());
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const key = keyOf(item);
+    gone.delete(key);
+    let entry = known.get(key);
+    if (!entry) {
+      entry = create(item);
+      known.set(key, entry);
+    }
+    entry.update(item);
+    if (entry.node === place) place = place.nextElementSibling;
+    else parent.insertBefore(entry.node, place);
+  }
+  for (const key of gone) {
+    known.get(key).node.remove();
+    known.delete(key);
+  }
+}
+
+// --- targets ---
+
+function fact(list, name) {
+  const value = make("dd");
+  list.append(make("div", "", make("dt", "", name), value));
+  return value;
+}
+
+function labelledChart(name, lineClass, areaClass) {
+  const drawn = chart(lineClass, areaClass);
+  const scale = make("span");
+  const label = make("span", "", name);
+  return { node: make("div", "chart", make("p", "", label, scale), drawn.svg), draw: drawn.draw, label, scale };
+}
+
+function createTarget() {
+  const name = make("h3");
+  const health = make("p", "badge");
+  const endpoint = make("p", "endpoint mono");
+  const why = make("p", "why");
+  const facts = make("dl", "facts");
+  const sessions = fact(facts, "Sessions");
+  const rate = fact(facts, "Logins a second");
+  const waiting = fact(facts, "Waiting");
+  const logins = labelledChart("Logins per second", "stroke", "area");
+  const queue = labelledChart("Waiting for a permit", "queue-stroke", "queue-area");
+  const more = make("p", "more");
+  const node = make("article", "panel target", make("header", "", name, health), endpoint, why, facts, logins.node, queue.node, more);
+
+  function update(target) {
+    node.dataset.target = target.name;
+    say(name, target.name);
+    health.dataset.state = target.health;
+    say(health, target.health);
+    const dial = target.dial ? `, dialled as ${target.dial}` : "";
+    say(endpoint, target.endpoint + dial);
+    endpoint.title = `${target.endpoint}${dial} (${target.region})`;
+    say(why, target.why);
+    why.hidden = !target.why;
+    why.classList.toggle("mild", target.health === "ready" || target.health === "starting");
+    amount(sessions, number(target.sessions), ` of ${number(target.max_sessions)}`);
+    amount(rate, number(last(points(target.history.accepted, target.points_taken))), ` of ${number(target.rate)}`);
+    amount(waiting, number(target.waiting), "");
+    const past = target.history;
+    const refused = past.refused.reduce((sum, value) => sum + value, 0);
+    const accepted = past.accepted.reduce((sum, value) => sum + value, 0);
+    const summary = `${accepted} accepted, ${refused} refused`;
+    const top = logins.draw(past.accepted, past.refused, target.points_taken, `Logins of the last 5 minutes: ${summary}`);
+    logins.label.replaceChildren("5 minutes: ", `${number(accepted)} let in`);
+    if (refused) logins.label.append(" · ", make("i", "key"), `${number(refused)} refused`);
+    say(logins.scale, `${number(top)}/s`);
+    const longest = Math.max(0, ...past.waiting);
+    const most = queue.draw(past.waiting, null, target.points_taken, `Waiting for a permit in the last 5 minutes: at most ${longest}`);
+    say(queue.label, longest ? `Queue: ${number(longest)} at most` : "Queue: nobody waited");
+    say(queue.scale, number(most));
+    say(more, details(target));
+  }
+  return { node, update };
+}
+
+function amount(node, value, rest) {
+  node.replaceChildren(value, make("small", "", rest));
+}
+
+function details(target) {
+  const now = Date.now() / 1000 + offset;
+  const parts = [];
+  if (target.server_version) parts.push(`Version ${target.server_version}`);
+  parts.push(target.last_login ? `last login at RDS ${ago(target.last_login, now)}` : "no login at RDS yet");
+  const ages = Object.values(target.token_ages);
+  if (ages.length) parts.push(`oldest token ${duration(Math.max(...ages))}`);
+  if (target.certificate_expires) parts.push(`certificate for ${duration(target.certificate_expires - now)}`);
+  if (target.rate < target.rate_limit) parts.push(`RDS throttles: ${target.rate} instead of ${target.rate_limit} logins/s`);
+  parts.push(`${bytes(target.bytes_from_client)} sent, ${bytes(target.bytes_from_rds)} received`);
+  return parts.join(" · ");
+}
+
+// --- sessions ---
+
+function createSession(session) {
+  const cell = (label, className) => {
+    const made = make("td", className);
+    if (label) made.dataset.label = label;
+    return made;
+  };
+  const two = (node) => {
+    const first = make("span");
+    const second = make("span", "second");
+    node.append(first, second);
+    return [first, second];
+  };
+  const cells = [cell(), cell(), cell(), cell(), cell("Age", "number"), cell("Sent", "number"), cell("Received", "number"), cell()];
+  const [account, dbUser] = two(cells[0]);
+  const [program, peer] = two(cells[1]);
+  const doing = make("span", "doing");
+  cells[3].append(doing);
+  const end = make("button", "", "End");
+  end.type = "button";
+  cells[7].append(end);
+  const node = make("tr", "", ...cells);
+  node.dataset.id = session.id;
+  let latest = session;
+  end.addEventListener("click", () => askToEnd(latest));
+
+  function update(now) {
+    latest = now;
+    const isIn = now.activity === "running" || now.activity === "idle";
+    say(account, now.account ?? "not logged in yet");
+    say(dbUser, now.db_user && now.db_user !== now.account ? `as ${now.db_user}` : "");
+    say(program, now.program || "unnamed program");
+    say(peer, now.tls ? `${now.peer} · TLS` : now.peer);
+    say(cells[2], now.target);
+    doing.dataset.activity = now.activity;
+    say(doing, now.activity === "idle" ? `idle ${duration(now.quiet)}` : now.activity);
+    say(cells[4], duration(now.age));
+    say(cells[5], bytes(now.bytes_from_client));
+    say(cells[6], bytes(now.bytes_from_rds));
+    end.disabled = !isIn;
+    end.setAttribute("aria-label", `End the session of ${now.account ?? "nobody"} from ${now.peer}`);
+  }
+  return { node, update };
+}
+
+// --- errors ---
+
+function createError() {
+  const when = make("p", "when");
+  const who = make("p", "who");
+  const text = make("p", "text");
+  const detail = make("p", "detail");
+  const explanation = make("p", "explanation");
+  const node = make("li", "", when, who, text, detail, explanation);
+
+  function update(error) {
+    const now = Date.now() / 1000 + offset;
+    when.replaceChildren(ago(error.last, now));
+    if (error.count > 1) when.append(" ", make("span", "times", `${number(error.count)} times`));
+    who.replaceChildren(make("span", "code", `${error.code} ${error.reason}`), " ");
+    who.append(make("b", "", error.user || "nobody yet"), ` from ${error.peer} to ${error.target}`);
+    say(text, error.text);
+    say(detail, error.detail ? `RDS: ${error.detail}` : "");
+    detail.hidden = !error.detail;
+    if (!explanation.textContent) explain(explanation, error);
+    explanation.hidden = !error.cause || error.explainedAbove;
+  }
+  return { node, update };
+}
+
+/** In the table of symptoms, what stands in backquotes is code. */
+function explain(node, error) {
+  const parts = `${error.cause} ${error.remedy}`.split("`");
+  node.append(...parts.map((part, i) => (i % 2 ? make("code", "", part) : part)));
+}
+
+const errorKey = (error) => JSON.stringify([error.target, error.user, error.peer, error.code, error.reason, error.first]);
+
+// --- the whole ---
+
+function showSessions(status) {
+  const isIn = (session) => session.activity === "running" || session.activity === "idle";
+  const inside = status.sessions.filter(isIn);
+  const outside = status.sessions.filter((session) => !isIn(session)).slice(0, MOST_WAITING);
+  const shown = [...inside, ...outside];
+  const more = status.sessions_total - shown.length;
+  keyed($("sessions"), shown, (session) => session.id, createSession);
+  say($("sessions-count"), String(status.sessions_total || ""));
+  say($("more-sessions"), `and ${number(more)} more, most of them waiting to be let in`);
+  $("more-sessions").hidden = more <= 0;
+  $("no-sessions").hidden = shown.length > 0;
+  document.querySelector(".sessions").hidden = shown.length === 0;
+}
+
+function show(status) {
+  offset = status.now - Date.now() / 1000;
+  say($("version"), status.version);
+  $("state").dataset.state = status.state;
+  say($("state"), status.state);
+  document.title = status.state === "ready" ? "rds-iam-proxy" : `${status.state} · rds-iam-proxy`;
+  say($("uptime"), `up ${duration(status.now - status.started)}`);
+  keyed($("targets"), status.targets, (target) => target.name, createTarget);
+  showSessions(status);
+  const explained = new Set();
+  for (const error of status.errors) {
+    error.explainedAbove = explained.has(error.cause);
+    explained.add(error.cause);
+  }
+  keyed($("errors"), status.errors, errorKey, createError);
+  say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
+  $("no-errors").hidden = status.errors.length > 0;
+  const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
+  say($("listeners"), `Listening on ${doors.join(", ")}`);
+}
+
+function lost(why) {
+  $("lost").hidden = !why;
+  $("content").classList.toggle("stale", Boolean(why));
+  if (why) say($("lost"), why);
+}
+
+function authorization() {
+  const token = sessionStorage.getItem(TOKEN);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+let lastAnswer = null;
+
+async function refresh() {
+  try {
+    const answer = await fetch("status", { headers: authorization(), cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (answer.status === 401) {
+      sessionStorage.removeItem(TOKEN);
+      if (await ask({ title: "Admin token", text: "This proxy shows its status only with its token.", button: "Go on" })) return refresh();
+      lost("The token is needed. Load the page again to give it.");
+      return;
+    }
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    show(await answer.json());
+    lastAnswer = new Date();
+    lost("");
+  } catch (error) {
+    const since = lastAnswer ? `since ${lastAnswer.toLocaleTimeString()}` : "yet";
+    lost(`No answer from the proxy ${since}; trying again. (${error.message})`);
+    $("state").dataset.state = "down";
+    say($("state"), "no answer");
+  }
+  setTimeout(tick, INTERVAL);
+}
+
+function tick() {
+  if (document.hidden) document.addEventListener("visibilitychange", refresh, { once: true });
+  else refresh();
+}
+
+// --- asking: whether to end a session, and for the token ---
+
+/** Whether the answer was yes; `action`, if any, may say what is wrong, and then it is asked again. */
+function ask({ title, text, button, action }) {
+  const dialog = $("ask");
+  const needsToken = () => !sessionStorage.getItem(TOKEN);
+  say($("ask-title"), title);
+  say($("ask-text"), text);
+  say($("ask-ok"), button);
+  $("ask-ok").classList.toggle("danger", Boolean(action));
+  $("ask-fault").hidden = true;
+  $("token").value = "";
+  $("ask-token").hidden = !needsToken();
+  dialog.returnValue = "";
+  dialog.showModal();
+  (needsToken() ? $("token") : $("ask-cancel")).focus();
+  return new Promise((resolve) => {
+    const form = dialog.querySelector("form");
+    async function submit(event) {
+      event.preventDefault();
+      const token = $("token").value.trim();
+      if (needsToken() && token) sessionStorage.setItem(TOKEN, token);
+      const fault = needsToken() ? "The token is empty." : action ? await action() : "";
+      if (!fault) {
+        dialog.close("ok");
+        return;
+      }
+      say($("ask-fault"), fault);
+      $("ask-fault").hidden = false;
+      $("ask-token").hidden = !needsToken();
+      if (needsToken()) $("token").select();
+    }
+    form.addEventListener("submit", submit);
+    dialog.addEventListener(
+      "close",
+      () => {
+        form.removeEventListener("submit", submit);
+        resolve(dialog.returnValue === "ok");
+      },
+      { once: true },
+    );
+  });
+}
+
+async function end(session) {
+  try {
+    const answer = await fetch(`sessions/${session.id}/end`, { method: "POST", headers: authorization() });
+    if (answer.ok || answer.status === 404) return "";
+    if (answer.status === 401) {
+      sessionStorage.removeItem(TOKEN);
+      return "That is not the token of this proxy.";
+    }
+    return (await answer.json()).error;
+  } catch {
+    return "The proxy does not answer.";
+  }
+}
+
+$("ask-cancel").addEventListener("click", () => $("ask").close());
+
+function askToEnd(session) {
+  const who = `${session.account} from ${session.peer}${session.program ? ` (${session.program})` : ""}`;
+  const what =
+    session.activity === "running"
+      ? "It runs a command, which is cut off; an open transaction is rolled back."
+      : "It is idle, and learns of it at its next command; an open transaction is rolled back.";
+  ask({ title: "End this session?", text: `${who}. ${what}`, button: "End session", action: () => end(session) });
+}
+
+refresh();

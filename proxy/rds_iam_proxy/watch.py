@@ -1,0 +1,236 @@
+"""What happened at one target lately: a few numbers a login, kept in memory for metrics and the status page."""
+
+import re
+import time
+from bisect import bisect_left
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from itertools import accumulate
+
+from .errors import CredentialsError, LoginError, Refused, TLSFailure, Unreachable
+
+MAX_ERRORS = 50
+"""Different errors of one target that are remembered."""
+
+MAX_DB_USERS = 200
+"""DB users of one target whose last login is remembered."""
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds of the histograms."""
+
+SILENCE_SECONDS = 1.0
+"""How long nothing must have been sent either way before a session counts as idle."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+_CUTS_OFF = (Unreachable, TLSFailure, CredentialsError)
+"""Nobody can log in then, whoever they are."""
+
+
+class Histogram:
+    """How many values lie between the bounds. Values are seconds."""
+
+    __slots__ = ("_counts", "bounds", "total")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self.bounds = bounds
+        self.total = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
+
+    def cumulative(self) -> tuple[int, ...]:
+        """For each bound how many values are not above it, and last how many there are."""
+        return tuple(accumulate(self._counts))
+
+
+class Phase(StrEnum):
+    """What a login at RDS spends its time on."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    TLS = "tls"
+    TOKEN_REQUEST = "token_request"  # noqa: S105 - says what RDS asks for
+    CREDENTIALS = "credentials"
+    VERDICT = "verdict"
+
+
+class PhaseTimer:
+    """Call it with each step as it begins; steps have the names of phases, and the last one has none."""
+
+    def __init__(self, phases: dict[Phase, Histogram], now: Callable[[], float]) -> None:
+        self._phases = phases
+        self._now = now
+        self._phase: Phase | None = Phase.CONNECT
+        self._since = now()
+
+    def __call__(self, step: Enum) -> None:
+        now = self._now()
+        if self._phase is not None:
+            self._phases[self._phase].observe(now - self._since)
+        self._phase = Phase.__members__.get(step.name)
+        self._since = now
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The last login at RDS as one DB user. `at`: seconds since 1970. `reason`: empty if it worked."""
+
+    at: float
+    reason: str = ""
+    text: str = ""
+    cuts_off: bool = False
+    """It failed for a reason that has nothing to do with the DB user."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLogin:
+    """What a client that may not log in was told, and what the log says besides."""
+
+    user: str
+    peer: str
+    reason: str
+    code: int
+    text: str
+    detail: str
+
+    def same(self) -> "RefusedLogin":
+        """Equal for errors that differ in nothing but numbers, as in how long one has waited."""
+        return replace(self, text=_NUMBER.sub("#", self.text), detail=_NUMBER.sub("#", self.detail))
+
+
+@dataclass(slots=True)
+class SeenError:
+    """A refused login, and how often such a one came. Times in seconds since 1970."""
+
+    latest: RefusedLogin
+    first_at: float
+    last_at: float
+    count: int = 1
+
+
+class Health(StrEnum):
+    STARTING = "starting"
+    """Nothing is known yet."""
+    READY = "ready"
+    REFUSED = "refused"
+    """It answers, but lets nobody in."""
+    DOWN = "down"
+
+
+@dataclass(slots=True)
+class TargetWatch:
+    """One per target; it survives reloads."""
+
+    wall: Callable[[], float] = field(default=time.time, repr=False)
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Logins of clients that were answered with an error, by reason."""
+    abandoned: int = 0
+    """Logins that the client broke off."""
+    bytes_from_client: int = 0
+    bytes_from_rds: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    """Sessions, by who ended them."""
+    permit_wait: Histogram = field(default_factory=Histogram)
+    phases: dict[Phase, Histogram] = field(default_factory=lambda: {phase: Histogram() for phase in Phase})
+    attempts: OrderedDict[str, Attempt] = field(default_factory=OrderedDict)
+    """By DB user, the latest last."""
+    errors: OrderedDict[RefusedLogin, SeenError] = field(default_factory=OrderedDict)
+    """The latest last."""
+    last_login: float | None = None
+    certificate_expires: float | None = None
+    """Of the certificate that RDS showed last; seconds since 1970."""
+
+    def elsewhere(self) -> "TargetWatch":
+        """For the same target at another address: what was learnt of the old one is not true of it."""
+        return replace(self, attempts=OrderedDict(), last_login=None, certificate_expires=None)
+
+    @contextmanager
+    def attempt(self, db_user: str) -> Iterator[None]:
+        """Around one login at RDS as this DB user."""
+        try:
+            yield
+        except LoginError as error:
+            self.attempted(db_user, error)
+            raise
+        self.attempted(db_user, None)
+
+    def attempted(self, db_user: str, error: LoginError | None) -> None:
+        """RDS was asked to let this DB user in. An error that says nothing about RDS is not kept."""
+        now = self.wall()
+        if error is None:
+            attempt, self.last_login = Attempt(now), now
+        elif isinstance(error, (*_CUTS_OFF, Refused)):
+            attempt = Attempt(now, error.reason, error.text, isinstance(error, _CUTS_OFF))
+        else:
+            return
+        self.attempts.pop(db_user, None)
+        self.attempts[db_user] = attempt
+        if len(self.attempts) > MAX_DB_USERS:
+            self.attempts.popitem(last=False)
+
+    def refuse(self, login: RefusedLogin) -> None:
+        """A client was told that it cannot log in."""
+        self.refused[login.reason] += 1
+        now, key = self.wall(), login.same()
+        seen = self.errors.pop(key, None)
+        if seen is None:
+            seen = SeenError(login, now, now)
+        else:
+            seen.count += 1
+            seen.latest, seen.last_at = login, now
+        self.errors[key] = seen
+        if len(self.errors) > MAX_ERRORS:
+            self.errors.popitem(last=False)
+
+    def health(self, *, breaker_open: bool) -> tuple[Health, str]:
+        """What the last logins say about the target, and why; it is not dialled for this."""
+        if not self.attempts:
+            return Health.STARTING, "no login has been tried yet"
+        latest = next(reversed(self.attempts.values()))
+        if latest.reason and (breaker_open or latest.cuts_off):
+            return Health.DOWN, latest.text
+        if all(attempt.reason for attempt in self.attempts.values()):
+            return Health.REFUSED, latest.text
+        if latest.reason:
+            return Health.READY, f"but the last login failed: {latest.text}"
+        return Health.READY, ""
+
+
+class Activity(StrEnum):
+    """What a session does, as far as can be guessed without parsing answers."""
+
+    LOGIN = "logging in"
+    WAITING = "waiting for a permit"
+    RUNNING = "running"
+    IDLE = "idle"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One client as it is now. Its names are as they came: whoever prints them has to escape them."""
+
+    id: int
+    target: str
+    peer: str
+    account: str | None
+    db_user: str | None
+    program: str
+    activity: Activity
+    quiet_seconds: float
+    """How long it has been idle."""
+    age_seconds: float
+    bytes_from_client: int
+    bytes_from_rds: int
+    tls: bool
