@@ -5,7 +5,7 @@ PYTHON ?= python3
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers unit wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers unit docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -15,6 +15,7 @@ help:
 	@echo "make floors       import-linter: a module imports only from lower floors"
 	@echo "make unit         the tests that need no server: seconds"
 	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make docs         renew docs/troubleshooting.md from the texts of the errors"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
@@ -46,6 +47,9 @@ servers: $(VENV)/installed-dev
 
 unit: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/unit
+
+docs: $(VENV)/installed
+	$(VENV)/bin/python docs/make_troubleshooting.py
 
 wheel: $(VENV)/installed
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 @dataclass
 class Forwarder:
-    """Accepts at 127.0.0.1:`port`; each new connection goes to `to`."""
+    """Accepts at `port`; each new connection goes to `to`."""
 
     port: int
     to: tuple[str, int]
+    accepted: int = 0
 
 
 @contextlib.contextmanager
-def forwarder(to: tuple[str, int]) -> Iterator[Forwarder]:
+def forwarder(to: tuple[str, int], *, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[Forwarder]:
     """Runs until the context ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
+    with socket.create_server(at, family=family) as listener:
         running = Forwarder(listener.getsockname()[1], to)
         thread = threading.Thread(target=_accept, args=(listener, running), daemon=True)
         thread.start()
@@ -36,6 +38,7 @@ def _accept(listener: socket.socket, running: Forwarder) -> None:
             near, _ = listener.accept()
         except OSError:
             return
+        running.accepted += 1
         try:
             far = socket.create_connection(running.to, timeout=10)
         except OSError:

@@ -71,7 +71,8 @@ class RunningProxy:
     def events(self, name: str | None = None, *, since: int = 0) -> list[dict[str, Any]]:
         """The log's lines so far, from a `log_position` on."""
         text = self.log_path.read_bytes()[since:].decode()
-        events = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        whole = text[: text.rfind("\n") + 1]  # a line may be half written
+        events = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [entry for entry in events if name is None or entry["event"] == name]
 
     def wait_for(self, name: str, *, count: int = 1, seconds: float = START_SECONDS, since: int = 0) -> dict[str, Any]:
@@ -144,8 +145,12 @@ def start_proxy(
     home: Path | None = None,
     on_asyncio: bool = False,
     dev_mode: bool = True,
+    wrapper: Sequence[str] = (),
 ) -> Iterator[RunningProxy]:
-    """Run `serve --config` until the context ends; the process must have ended by then or is ended."""
+    """Run `serve --config` until the context ends; the process must have ended by then or is ended.
+
+    `wrapper`: the beginning of a command that becomes the proxy.
+    """
     with tempfile.TemporaryDirectory(prefix="rip-") as folder:
         config_path = Path(folder) / "proxy.toml"
         config_path.write_text(config)
@@ -157,6 +162,7 @@ def start_proxy(
             home=home,
             on_asyncio=on_asyncio,
             dev_mode=dev_mode,
+            wrapper=wrapper,
         ) as proxy:
             yield proxy
 
@@ -171,11 +177,12 @@ def start_serve(
     home: Path | None = None,
     on_asyncio: bool = False,
     dev_mode: bool = True,
+    wrapper: Sequence[str] = (),
 ) -> Iterator[RunningProxy]:
     """Run `serve` with these arguments, with a log of JSON lines and one listener on a free port."""
     with tempfile.TemporaryDirectory(prefix="rip-") as folder:
         log_path = Path(folder) / "proxy.log"
-        command = [*serve_command(dev_mode=dev_mode), *arguments]
+        command = [*wrapper, *serve_command(dev_mode=dev_mode), *arguments]
         if descriptors is not None:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
         variables = clean_environment(home or Path(folder), key, environment)

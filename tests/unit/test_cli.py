@@ -13,12 +13,13 @@ import pytest
 import rds_iam_proxy
 from mysql_wire.passwords import Verifier
 from rds_iam_proxy import __main__, cli
-from rds_iam_proxy.cli import OnReady, Programs
+from rds_iam_proxy.cli_programs import OnReady, Programs
 from rds_iam_proxy.config import Config
 from rds_iam_proxy.connect_help import connect_lines
 from rds_iam_proxy.endpoint import Address
 from rds_iam_proxy.errors import ConfigError
 from rds_iam_proxy.hash_password import hash_password
+from rds_iam_proxy.lifecycle import Lifecycle
 from rds_iam_proxy.local_password import random_password
 
 ENDPOINT = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
@@ -51,17 +52,17 @@ class Started:
 
     def __init__(self, *, code: int = 0, error: BaseException | None = None) -> None:
         self.config: Config | None = None
+        self.lifecycle: Lifecycle | None = None
         self.demo: tuple[Address | None, bool] | None = None
         self.code = code
         self.error = error
         self.programs = Programs(self._serve, self._demo)
 
-    def _serve(self, config: Config, *, on_ready: OnReady | None = None) -> int:
-        self.config = config
+    def _serve(self, config: Config, *, on_ready: OnReady, lifecycle: Lifecycle) -> int:
+        self.config, self.lifecycle = config, lifecycle
         if self.error:
             raise self.error
-        if on_ready:
-            on_ready((Address("127.0.0.1", 40123),))
+        on_ready((Address("127.0.0.1", 40123),))
         return self.code
 
     def _demo(self, listen: Address | None, once: bool) -> int:

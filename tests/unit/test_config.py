@@ -73,10 +73,13 @@ def test_smallest_file_has_all_defaults(tmp_path: Path) -> None:
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), db_user="app", targets=None),),
         log=Log(format=None, level="info"),
         drain_timeout=30.0,
+        files=(tmp_path / "proxy.toml",),
+        fixed_passwords=("app",),
     )
     target = config.targets["orders"]
     assert (target.logins_per_second, target.login_burst, target.login_wait) == (100, 20, 8.0)
     assert target.max_sessions == 500
+    assert target.max_sessions_per_account is None
 
 
 def test_every_key_of_the_file_is_taken(tmp_path: Path) -> None:
@@ -98,6 +101,8 @@ def test_every_key_of_the_file_is_taken(tmp_path: Path) -> None:
         login_burst = 3
         login_wait = 2
         max_sessions = 7
+        max_sessions_per_account = 3
+        idle_timeout = 600
         [[listeners]]
         bind = "[::1]:0"
         target = "orders"
@@ -128,12 +133,15 @@ def test_every_key_of_the_file_is_taken(tmp_path: Path) -> None:
                 login_burst=3,
                 login_wait=2.0,
                 max_sessions=7,
+                max_sessions_per_account=3,
+                idle_timeout=600.0,
             )
         },
         listeners=(Listener(Address("::1", 0), "orders"),),
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), "batch", targets=frozenset({"orders"})),),
         log=Log("json", "debug"),
         drain_timeout=5.0,
+        files=(tmp_path / "proxy.toml", tmp_path / "roots.pem"),
     )
 
 
@@ -163,6 +171,7 @@ def test_configuration_cannot_be_changed(tmp_path: Path) -> None:
         ("login_wait = 10", "login_wait", "must be less than or equal to 9.5"),
         ("login_wait = -1", "login_wait", "must be greater than or equal to 0"),
         ("max_sessions = 0", "max_sessions", "must be greater than or equal to 1"),
+        ("max_sessions_per_account = 0", "max_sessions_per_account", "must be greater than or equal to 1"),
         ('profile = ""', "profile", "must not be empty"),
         ('role_arn = "arn:aws:iam::1:role/x"', "role_arn", "must be arn:aws:iam::ACCOUNT:role/NAME"),
         ('external_id = "id"', "external_id", "means nothing without role_arn"),
@@ -192,6 +201,52 @@ def test_endpoint_that_rds_does_not_give_out_is_refused(tmp_path: Path, endpoint
     (fault,) = faults_of(tmp_path, target + LISTENER + ACCOUNT)
     assert fault.startswith("targets.orders.endpoint: ")
     assert text in fault
+
+
+def test_cname_whose_rds_name_can_be_told_is_a_fault_with_the_line_to_write(tmp_path: Path) -> None:
+    asked = []
+
+    def rds_name_behind(host: str) -> str:
+        asked.append(host)
+        return ENDPOINT
+
+    target = '[targets.orders]\nendpoint = "db.example.com:3307"\n'
+    path = write(tmp_path / "proxy.toml", target + LISTENER + ACCOUNT)
+    with pytest.raises(ConfigError) as caught:
+        from_file(path, ENVIRON, rds_name_behind=rds_name_behind)
+    (fault,) = caught.value.faults
+    assert f'so write endpoint = "{ENDPOINT}:3307"; or, to have each login follow it, add follow_cname = true' in fault
+
+    flags = given(endpoint="db.example.com", db_user="batch", password_env="APP_PASSWORD")
+    with pytest.raises(ConfigError) as caught:
+        from_flags(flags, ENVIRON, rds_name_behind=rds_name_behind)
+    assert f"it leads to {ENDPOINT}:3306 now, so give that instead" in caught.value.faults[0]
+    assert asked == ["db.example.com"] * 2
+
+    write(path, TARGET + LISTENER + ACCOUNT)
+    from_file(path, ENVIRON, rds_name_behind=rds_name_behind)
+    assert len(asked) == 2, "a name of RDS's own is not looked up"
+
+
+def test_cname_is_followed_only_within_a_region_and_without_dial(tmp_path: Path) -> None:
+    target = '[targets.orders]\nendpoint = "db.example.com"\nfollow_cname = true\n'
+    (fault,) = faults_of(tmp_path, target + LISTENER + ACCOUNT)
+    assert fault.startswith("targets.orders.region: required with follow_cname")
+
+    target += 'region = "eu-west-1"\n'
+    (fault,) = faults_of(tmp_path, target + 'dial = "127.0.0.1:3307"\n' + LISTENER + ACCOUNT)
+    assert fault.startswith("targets.orders.follow_cname: not together with dial")
+
+    (fault,) = faults_of(tmp_path, target.replace("eu-west-1", "cn-north-1") + LISTENER + ACCOUNT)
+    assert fault.startswith("targets.orders.ca_file: required: endpoints of aws-cn")
+
+    (fault,) = faults_of(tmp_path, f"{TARGET}follow_cname = true\n{LISTENER}{ACCOUNT}")
+    assert fault.startswith(f"targets.orders.follow_cname: {ENDPOINT} is a name of RDS's own already")
+
+    loaded = load(tmp_path, target + LISTENER + ACCOUNT).targets["orders"]
+    assert loaded.follow_cname
+    assert loaded.address == loaded.dial == Address("db.example.com", 3306)
+    assert loaded.region == "eu-west-1"
 
 
 def test_global_endpoint_needs_a_region(tmp_path: Path) -> None:
@@ -519,6 +574,7 @@ def test_flags_make_one_of_each() -> None:
         targets={"test-rds-1": Target("test-rds-1", address, address, "ap-northeast-2")},
         listeners=(Listener(Address("127.0.0.1", 3306), "test-rds-1"),),
         accounts=(Account("batch", (Verifier.of(PASSWORD.encode()),), "batch"),),
+        fixed_passwords=("batch",),
     )
 
 
@@ -559,6 +615,7 @@ def test_every_flag_is_taken(tmp_path: Path) -> None:
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), "batch"),),
         log=Log("text", "warning"),
         drain_timeout=1.5,
+        files=(ca_file, tmp_path / "password"),
     )
 
 

@@ -152,7 +152,7 @@ def test_credential_process_without_expiry_is_asked_again_after_a_minute(aws: AW
 
 
 def test_credentials_with_an_expiry_are_kept_until_a_token_is_refused(aws: AWSFiles, tmp_path: Path) -> None:
-    now = [1000.0]
+    now, started = [1000.0], time.time() - 1000
     answer: dict[str, object] = {
         "Version": 1,
         "AccessKeyId": "ASIAONE",
@@ -161,12 +161,33 @@ def test_credentials_with_an_expiry_are_kept_until_a_token_is_refused(aws: AWSFi
         "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200)),
     }
     path = process_profile(aws, tmp_path, answer)
-    signer = Signer(Identity("p"), boot=lambda: now[0])
+    signer = Signer(Identity("p"), wall=lambda: started + now[0], boot=lambda: now[0])
     assert access_key(signer) == "ASIAONE"
     path.write_text(json.dumps(answer | {"AccessKeyId": "ASIATWO"}))
     now[0] += 3000
     assert access_key(signer) == "ASIAONE"
     assert access_key(signer, look_again=True) == "ASIATWO"
+
+
+@pytest.mark.parametrize("step", [3600, -3600], ids=["forward", "back"])
+def test_credentials_are_looked_up_again_when_the_clock_was_set(step: int, aws: AWSFiles, tmp_path: Path) -> None:
+    """botocore renews them by the wall clock alone: after a step back it would keep those that have ended."""
+    clock = [time.time()]
+    answer: dict[str, object] = {
+        "Version": 1,
+        "AccessKeyId": "ASIAONE",
+        "SecretAccessKey": SECRET,
+        "SessionToken": SESSION_TOKEN,
+        "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200)),
+    }
+    path = process_profile(aws, tmp_path, answer)
+    signer = Signer(Identity("p"), wall=lambda: clock[0], boot=lambda: 1000.0)
+    assert access_key(signer) == "ASIAONE"
+    path.write_text(json.dumps(answer | {"AccessKeyId": "ASIATWO"}))
+    clock[0] += 59  # NTP may do that
+    assert access_key(signer) == "ASIAONE"
+    clock[0] += step
+    assert access_key(signer) == "ASIATWO"
 
 
 def fails(signer: Signer) -> CredentialsError:
@@ -213,7 +234,18 @@ def test_expired_credentials_are_an_error_of_their_own(aws: AWSFiles, monkeypatc
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
-    assert "have expired" in fails(Signer(Identity())).text
+    text = fails(Signer(Identity())).text
+    assert "have expired: start the proxy again with new ones, or let it renew them" in text
+    text = fails(Signer(Identity(), environ={**os.environ, "AWS_VAULT": "a b"})).text
+    assert "new ones (`aws-vault exec 'a b' -- rds-iam-proxy ...`)" in text
+
+
+def test_expired_keys_of_the_environment_cannot_be_renewed_by_a_command() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "ASIAENV", "AWS_PROFILE": "dev"}
+    role = Identity(role_arn="arn:aws:iam::123456789012:role/r")
+    assert "start the proxy again" in explain(answer("ExpiredToken"), role, environ=environ).text
+    of_profile = explain(answer("ExpiredToken"), Identity("dev"), environ=environ).text
+    assert "renew them: `aws sso login --profile dev`" in of_profile
 
 
 def test_credentials_that_end_in_the_future_of_botocore_but_not_of_our_clock_are_expired(

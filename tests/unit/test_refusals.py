@@ -3,6 +3,7 @@
 import errno
 import socket
 import ssl
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,9 @@ from rds_iam_proxy.errors import Draining, LoginError, Refused
 
 ENDPOINT = Address("orders.cweacjg5pv9n.eu-west-1.rds.amazonaws.com", 3306)
 TARGET = Target("orders", ENDPOINT, ENDPOINT, "eu-west-1")
+NOON = 1767355200.0  # 2026-01-02 12:00 UTC
+DENIED = ERRPacket(1045, "28000", b"no")
+FRESH = refusals.SentToken(age=3.0, is_old=False, clock=NOON)
 TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
 
 
@@ -28,9 +32,18 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
         (refusals.dial_failure(TARGET, socket.gaierror(-2, "unknown")), 2003, "HY000", "DNS"),
         (refusals.no_answer(TARGET, "connecting", 9.5), 2003, "HY000", "within 9.5 s while connecting"),
         (refusals.no_tls(TARGET), 2026, "HY000", "verified TLS only"),
-        (refusals.tls_failure(TARGET, ssl.SSLError(1, "x")), 2026, "HY000", "TLS"),
+        (refusals.tls_failure(TARGET, ssl.SSLError(1, "x"), None, NOON), 2026, "HY000", "TLS"),
+        (refusals.credentials_too_late(1.5), 1045, "28000", "connect again"),
+        (refusals.throttled(TARGET, "u", Refused("x", code=1045, sqlstate="28000"), 3.4), 1040, "08004", "3 s ago"),
+        (refusals.sessions_in_use(TARGET), 1040, "08004", "max_sessions"),
+        (refusals.account_sessions_in_use(TARGET, "app"), 1040, "08004", "max_sessions_per_account"),
+        (refusals.greeting_changed(TARGET, b"8.4.0"), 1105, "HY000", "connect again"),
         (refusals.not_an_iam_user(TARGET, "u", "why"), 1045, "28000", "AWSAuthenticationPlugin AS 'RDS'"),
-        (refusals.refused(TARGET, "u", ERRPacket(1045, "28000", b"no"), old_token=False), 1045, "28000", "rds-db"),
+        (refusals.refused(TARGET, "u", DENIED, FRESH), 1045, "28000", "rds-db:connect"),
+        (refusals.refused(TARGET, "u", DENIED, None), 1045, "28000", "without asking for a token"),
+        (refusals.refused(TARGET, "u", ERRPacket(1040, "08004", b"Too many"), None), 1040, "08004", "max_connections"),
+        (refusals.refused(TARGET, "u", ERRPacket(1524, "HY000", b"not loaded"), None), 1524, "HY000", "IAM"),
+        (refusals.refused(TARGET, "u", ERRPacket(1129, "HY000", b"blocked"), None), 1129, "HY000", "FLUSH HOSTS"),
         (Draining("the proxy is shutting down"), 1053, "08S01", "shutting down"),
     ],
 )
@@ -45,7 +58,67 @@ def test_failures_have_their_code_and_say_what_to_do(error: LoginError, code: in
 
 def test_an_err_of_rds_that_speaks_for_itself_passes() -> None:
     err = ERRPacket(1049, "42000", b"Unknown database 'x'")
-    assert refusals.err_packet(refusals.refused(TARGET, "u", err, old_token=False)) == err
+    assert refusals.err_packet(refusals.refused(TARGET, "u", err, FRESH)) == err
+
+
+def test_a_refused_token_is_told_from_a_refused_user() -> None:
+    fresh, old = (refusals.refused(TARGET, "u", DENIED, sent) for sent in (FRESH, replace(FRESH, is_old=True)))
+    assert isinstance(fresh, Refused)
+    assert isinstance(old, Refused)
+    assert (fresh.token_refused, fresh.old_token, old.old_token) == (True, False, True)
+    without = refusals.refused(TARGET, "u", DENIED, None)
+    assert isinstance(without, Refused)
+    assert not without.token_refused
+
+
+def test_the_log_has_what_rds_said_and_what_the_clock_says() -> None:
+    detail = refusals.refused(TARGET, "u", DENIED, FRESH).detail
+    assert detail == (
+        f"RDS said: no; signed for {ENDPOINT} in eu-west-1, 3 s old; this machine's clock says 2026-01-02 12:00:00 UTC"
+    )
+
+
+def test_a_clock_that_was_set_is_told() -> None:
+    text = refusals.refused(TARGET, "u", DENIED, replace(FRESH, clock_moved=-3600.2)).text
+    assert "moved by -3600 s and says 2026-01-02 12:00:00 UTC: check it" in text
+    assert "moved" not in refusals.refused(TARGET, "u", DENIED, replace(FRESH, clock_moved=59)).text
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "resource"),
+    [
+        (
+            "orders.cweacjg5pv9n.eu-west-1.rds.amazonaws.com",
+            "eu-west-1",
+            "arn:aws:rds-db:eu-west-1:ACCOUNT:dbuser:RESOURCE",
+        ),
+        ("orders.cluster-ro-abc.eu-west-1.rds.amazonaws.com", "eu-west-1", "ACCOUNT:dbuser:cluster-ID/u"),
+        ("orders.proxy-abc.eu-west-1.rds.amazonaws.com", "eu-west-1", "ACCOUNT:dbuser:prx-ID/u"),
+        ("orders.global-abc.global.rds.amazonaws.com", "eu-west-1", "rds-db:eu-west-1:ACCOUNT:dbuser:cluster-ID/u"),
+        ("orders.abc.rds.cn-north-1.amazonaws.com.cn", "cn-north-1", "arn:aws-cn:rds-db:cn-north-1:ACCOUNT"),
+    ],
+)
+def test_policy_is_named_as_far_as_it_is_known(host: str, region: str, resource: str) -> None:
+    address = Address(host, 3306)
+    assert resource in refusals.policy_arn(Target("orders", address, address, region), "u")
+
+
+def test_policy_is_in_the_account_of_the_role() -> None:
+    target = replace(TARGET, role_arn="arn:aws:iam::123456789012:role/db")
+    assert "eu-west-1:123456789012:dbuser" in refusals.policy_arn(target, "u")
+
+
+def test_a_global_endpoint_may_have_moved_to_another_region() -> None:
+    address = Address("orders.global-abc.global.rds.amazonaws.com", 3306)
+    text = refusals.refused(Target("orders", address, address, "eu-west-1"), "u", DENIED, FRESH).text
+    assert "signed for region eu-west-1: is the writer in another region now?" in text
+
+
+def test_longest_names_leave_room_for_what_to_do() -> None:
+    address = Address(f"{'o' * 63}.cluster-custom-cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com", 33060)
+    target = Target("orders", address, address, "ap-northeast-2", profile="production-admin")
+    packet = refusals.err_packet(refusals.refused(target, "u" * 32, DENIED, FRESH))
+    assert b"is this clock right (2026-01-02 12:00:00 UTC)?" in packet.message
 
 
 def test_long_texts_are_cut_between_characters() -> None:

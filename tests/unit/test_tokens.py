@@ -54,16 +54,59 @@ class FakeSigner:
         return Signed(value, self.wall.now, self.boot.now, self.access_key, self.expires)
 
 
+class FakeTimer:
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at = at
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class Bench:
     def __init__(self, timeout: float = 5.0) -> None:
         self.wall = Clock(1.8e9)
         self.boot = Clock(5000.0)
+        self.awake = 0.0  # what timers go by
+        self.timers: list[FakeTimer] = []
         self.signer = FakeSigner(self.wall, self.boot)
-        self.source = TokenSource(Identity("dev"), wall=self.wall, boot=self.boot, signer=self.signer, timeout=timeout)
+        self.source = TokenSource(
+            Identity("dev"),
+            wall=self.wall,
+            boot=self.boot,
+            signer=self.signer,
+            timeout=timeout,
+            call_later=self.call_later,
+        )
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> FakeTimer:
+        timer = FakeTimer(self.awake + seconds, callback)
+        self.timers.append(timer)
+        return timer
 
     def passes(self, seconds: float) -> None:
+        """Time without timers: they are late, or the machine sleeps."""
         self.wall.now += seconds
         self.boot.now += seconds
+
+    async def goes_on(self, seconds: float) -> None:
+        """Time with timers, each at its moment, and what they start is let finish."""
+        end = self.awake + seconds
+        while due := [timer for timer in self.timers if timer.at <= end and not timer.cancelled]:
+            timer = min(due, key=lambda timer: timer.at)
+            self.timers.remove(timer)
+            self.passes(timer.at - self.awake)
+            self.awake = timer.at
+            timer.callback()
+            if self.signer.gate is None:
+                await self.settled()
+        self.passes(end - self.awake)
+        self.awake = end
+
+    async def settled(self) -> None:
+        while flights := self.source._flights.values():
+            await asyncio.wait({flight.outcome for flight in flights})
 
     async def get(self, address: Address = A, db_user: str = "batch") -> Token:
         return await self.source.get(address, REGION, db_user)
@@ -245,6 +288,44 @@ async def test_a_hung_identity_leaves_another_alone(bench: Bench) -> None:
     stuck.source.close()
 
 
+async def test_after_half_a_minute_the_next_login_starts_over_in_a_new_thread(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    first_gate = bench.signer.gate = threading.Event()
+    stuck = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    bench.passes(29)
+    also_stuck = asyncio.ensure_future(bench.get(B))
+    await asyncio.sleep(0)
+    assert not caplog.messages
+    bench.passes(1)
+    bench.signer.gate = None
+    token = await bench.get()
+    assert caplog.messages == ["credentials hang; trying anew"]
+    assert (await also_stuck).value != token.value, "who queued behind it goes on"
+    first_gate.set()
+    stuck.cancel()
+    await asyncio.sleep(0.05)
+    assert await bench.get() is token, "what the first thread brings so late is not used"
+    assert bench.source._hung == 0
+
+
+async def test_hung_threads_do_not_pile_up(bench: Bench) -> None:
+    gate = bench.signer.gate = threading.Event()
+    logins = []
+    for _ in range(6):
+        logins.append(asyncio.ensure_future(bench.get()))
+        await asyncio.sleep(0.01)
+        bench.passes(60)
+    assert len(bench.signer.calls) == 4
+    gate.set()
+    done, waiting = await asyncio.wait(logins, timeout=1)
+    assert len(done) == 3, "those that waited for the last thread"
+    for login in waiting:
+        login.cancel()
+    assert bench.source._hung == 0
+
+
 async def test_a_token_whose_login_went_away_serves_the_next(bench: Bench) -> None:
     bench.signer.gate = threading.Event()
     gone = asyncio.ensure_future(bench.get())
@@ -281,6 +362,110 @@ def test_the_thread_keeps_no_stopping_process_alive_and_ends_with_the_source() -
     thread = asyncio.run(main())
     thread.join(10)
     assert not thread.is_alive()
+
+
+async def test_a_token_in_use_is_renewed_ahead_of_need_and_no_login_waits(bench: Bench) -> None:
+    tokens = [await bench.get()]
+    for _ in range(100):
+        await bench.goes_on(60)
+        coroutine = bench.get()
+        with pytest.raises(StopIteration) as caught:  # at once
+            coroutine.send(None)
+        tokens.append(caught.value.value)
+        assert bench.source.age(tokens[-1]) <= 720
+    assert len({token.value for token in tokens}) == len(bench.signer.calls) == 9
+
+
+async def test_nothing_is_signed_for_a_token_that_is_not_in_use(bench: Bench) -> None:
+    await bench.get()
+    await bench.goes_on(7200)
+    assert len(bench.signer.calls) == 2, "once more, because it had been used just now"
+    assert not bench.source._cache
+    assert not bench.source._asked
+    await bench.get()
+    assert len(bench.signer.calls) == 3
+
+
+async def test_renewal_and_a_login_share_one_signature(bench: Bench) -> None:
+    first = await bench.get()
+    bench.signer.gate = threading.Event()
+    await bench.goes_on(720)
+    assert await bench.get() is first, "it still serves while its successor is signed"
+    bench.wall.now += 120
+    login = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    bench.signer.gate.set()
+    assert (await login).value == b"token-secret-2"
+    assert len(bench.signer.calls) == 2
+
+
+async def test_renewal_goes_on_though_a_login_that_joined_it_went_away(bench: Bench) -> None:
+    await bench.get()
+    await bench.goes_on(719)
+    busy = bench.signer.gate = threading.Event()
+    other = asyncio.ensure_future(bench.get(B))  # keeps the thread
+    await asyncio.sleep(0)
+    await bench.goes_on(1)
+    bench.wall.now += 120
+    gone = asyncio.ensure_future(bench.get())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    busy.set()
+    await other
+    await bench.settled()
+    assert [call[0] for call in bench.signer.calls] == [A, B, A]
+
+
+async def test_renewal_that_fails_is_told_and_tried_again_while_the_token_lasts(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await bench.get()
+    bench.signer.error = CredentialsError("the SSO session has expired; run `aws sso login`", detail="expired")
+    await bench.goes_on(750)
+    assert await bench.get() is first
+    assert caplog.messages.count("token could not be renewed ahead of need") == 2
+    bench.signer.error = None
+    await bench.goes_on(30)
+    assert (await bench.get()).value == b"token-secret-4"
+
+    bench.signer.error = CredentialsError("again")
+    await bench.goes_on(3600)
+    assert len(bench.signer.calls) == 4 + 5, "not for ever"
+
+
+async def test_a_discarded_token_is_not_renewed(bench: Bench) -> None:
+    first = await bench.get()
+    bench.source.discard(A, REGION, "batch", first)
+    await bench.goes_on(7200)
+    assert len(bench.signer.calls) == 1
+
+
+async def test_after_two_hours_of_sleep_no_old_token_is_sent(bench: Bench) -> None:
+    """Timers stand still while a machine sleeps; both clocks that are asked do not."""
+    first = await bench.get()
+    await bench.goes_on(60)
+    bench.passes(7200)
+    woken = await bench.get()
+    assert woken is not first
+    assert bench.source.age(woken) == 0
+    await bench.goes_on(660)
+    assert await bench.get() is woken, "the first one's timer changes nothing"
+    assert len(bench.signer.calls) == 2
+
+
+@pytest.mark.parametrize("boot_knows", [True, False], ids=["boot clock", "monotonic clock"])
+async def test_after_sleep_and_a_clock_set_back_no_old_token_is_sent(bench: Bench, boot_knows: bool) -> None:
+    first = await bench.get()
+    bench.wall.now += 7200 - 7300  # it slept two hours, then its clock was set back by a little more
+    bench.boot.now += 7200 if boot_knows else 0
+    assert await bench.get() is not first
+
+
+async def test_closing_ends_the_timers(bench: Bench) -> None:
+    await bench.get()
+    bench.source.close()
+    assert all(timer.cancelled for timer in bench.timers)
 
 
 async def test_no_token_appears_in_repr_or_logs(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

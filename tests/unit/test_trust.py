@@ -81,6 +81,36 @@ def test_proxy_endpoints_trust_the_amazon_roots_only() -> None:
     assert not [subject for subject in subjects if "Amazon RDS" in subject]
 
 
+def test_roots_that_end_soon_are_a_warning_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(make_ca("Long lived").certificate_pem + make_ca("Short lived", days=100).certificate_pem)
+    trust = Trust(HOST, path)
+    now = trust.roots_expire - 100 * 86400
+    assert trust.expiry_warning(now) is None
+    assert trust.expiry_warning(now + 10 * 86400) is None
+    warning = trust.expiry_warning(now + 11 * 86400)
+    assert warning is not None
+    assert "'Short lived' of ca_file ends in 89 days" in warning
+    assert "download the bundle" in warning
+    bundled = Trust(HOST, None)
+    assert bundled.expiry_warning(now) is None, "those of this version last"
+    assert "install a newer version" in str(bundled.expiry_warning(bundled.roots_expire - 86400))
+
+
+def test_trust_for_another_host_shares_no_session_and_reads_no_file(ca_file: Path, tmp_path: Path) -> None:
+    trust = Trust(HOST, ca_file)
+    server = server_context(make_server_certificate((HOST,), issuer=CA), tmp_path)
+    trust.remember(handshake(trust, server).session, reused=False)
+    ca_file.unlink()
+    other = trust.for_host("other.example.com")
+    assert other.session is None
+    assert trust.session is not None
+    assert other.context is not trust.context
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        handshake(other, server)
+    assert len(Trust(HOST, None).for_host(PROXY).context.get_ca_certs()) == 5
+
+
 def test_every_trust_has_a_context_of_its_own() -> None:
     assert Trust(HOST, None).context is not Trust(HOST, None).context
 

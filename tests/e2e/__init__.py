@@ -1,0 +1,1 @@
+"""The proxy as a process, between real clients and real servers."""

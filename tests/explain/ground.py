@@ -1,0 +1,80 @@
+"""An Upstream of its own in the test's process, in front of a fake server or a real one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from rds_iam_proxy.clock_watch import ClockWatch
+from rds_iam_proxy.config import Target
+from rds_iam_proxy.credentials import Identity, Signed, Stamp
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.limiter import Limiter
+from rds_iam_proxy.rds_login import UpstreamSession
+from rds_iam_proxy.tokens import TokenSource
+from rds_iam_proxy.trust import Trust
+from rds_iam_proxy.upstream import PROBE_REQUEST, Upstream
+from running_proxy import Target as Server
+
+DB_USER = "user_batch"
+
+
+class FixedSigner:
+    """Signs nothing: the same token each time, as old as `age` says."""
+
+    def __init__(self, age: float = 0.0) -> None:
+        self.age = age
+        self.signed = 0
+
+    def stamp(self) -> Stamp:
+        return (None, None)
+
+    def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
+        self.signed += 1
+        signed_at = 10_000.0 - (self.age if self.signed == 1 else 0.0)
+        return Signed(f"{address}/?token-{self.signed}".encode(), signed_at, signed_at, "ASIAEXAMPLE", None)
+
+
+def target_of(server: Server, **keys: Any) -> Target:
+    return Target(
+        name="shop",
+        address=Address.parse(server.endpoint),
+        dial=Address(server.host, server.port),
+        region="eu-central-1",
+        ca_file=server.ca_file,
+        **keys,
+    )
+
+
+@contextlib.asynccontextmanager
+async def upstream_of(
+    server: Server,
+    *,
+    signer: FixedSigner | None = None,
+    rates: list[float] | None = None,
+    token_seconds: float = 5.0,
+    clock: ClockWatch | None = None,
+    **keys: Any,
+) -> AsyncIterator[Upstream]:
+    """Its clocks for tokens stand still; `rates` gets what throttling makes of the limiter."""
+    target = target_of(server, **keys)
+    on_rate_change: Callable[[float], None] = ([] if rates is None else rates).append
+    limiter = Limiter(
+        target.address, rate=target.logins_per_second, burst=target.login_burst, on_rate_change=on_rate_change
+    )
+    tokens = TokenSource(
+        Identity(), wall=lambda: 10_000.0, boot=lambda: 10_000.0, signer=signer or FixedSigner(), timeout=token_seconds
+    )
+    trust = Trust(target.address.host, target.ca_file)
+    try:
+        yield Upstream(target, limiter=limiter, tokens=tokens, trust=trust, clock=clock)
+    finally:
+        tokens.close()
+
+
+async def log_in(
+    upstream: Upstream, account: str = "app", *, seconds: float = 9.5, db_user: str = DB_USER
+) -> UpstreamSession:
+    deadline = asyncio.get_running_loop().time() + seconds
+    permit = await upstream.admit(account, deadline)
+    return await upstream.log_in(account, db_user, PROBE_REQUEST, permit=permit, deadline=deadline)

@@ -1,0 +1,58 @@
+"""What becomes of clients whom nobody has accepted yet when a listener is closed."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from e2e.raw_client import Error
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.listener import Listener
+from rds_iam_proxy.listening import Listening, listen
+
+
+async def closed(listening: Listening, clients: int) -> list[bytes]:
+    """What clients read that connected to a listener with no login slot left, which is then closed."""
+    listener = Listener(listening, lambda *_: None, asyncio.Semaphore(0), lambda: True)
+    task = asyncio.create_task(listener.run())
+    address = listening.sock.getsockname()
+    connected = [socket.socket(listening.sock.family) for _ in range(clients)]
+    for client in connected:
+        client.settimeout(0.5)
+        client.connect(address)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    try:
+        return [client.recv(4096) for client in connected]
+    finally:
+        for client in connected:
+            client.close()
+
+
+async def test_waiting_clients_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    for bind in (Address("127.0.0.1", 0), path):
+        for told in await closed(listen(bind), 3):
+            assert told[:4] == bytes((len(told) - 4, 0, 0, 0))
+            error = Error.of(told[4:])
+            assert (error.code, error.sqlstate) == (1053, "")
+    assert not path.exists()
+
+
+async def test_those_of_a_borrowed_socket_wait_for_whoever_accepts_next() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        borrowed = Listening(ours.dup(), is_borrowed=True)
+        borrowed.sock.setblocking(False)
+        with pytest.raises(TimeoutError):
+            await closed(borrowed, 1)
+        ours.accept()[0].close()
+
+
+def test_closing_twice_is_harmless(tmp_path: Path) -> None:
+    for bind in (Address("127.0.0.1", 0), tmp_path / "s"):
+        listening = listen(bind)
+        listening.close()
+        listening.close()

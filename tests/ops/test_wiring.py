@@ -1,0 +1,114 @@
+"""What a new configuration keeps, and what it makes anew."""
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mysql_wire.passwords import Verifier
+from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.config import Account, Config, Listener, Target
+from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.errors import ConfigError
+from rds_iam_proxy.greetings import DEFAULT_IDENTITY
+from rds_iam_proxy.reload import FileWatch
+from rds_iam_proxy.wiring import Wiring, wire
+
+SHOP = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
+BOOKS = Address("books.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(make_ca("CA").certificate_pem)
+    return path
+
+
+def never(coroutine: Coroutine[None, None, None]) -> object:
+    coroutine.close()
+    raise AssertionError("nothing is started by building")
+
+
+def config(ca_file: Path, *targets: Target) -> Config:
+    return Config(
+        targets={target.name: target for target in targets},
+        listeners=(Listener(Address("127.0.0.1", 0), targets[0].name, tls="off"),),
+        accounts=(Account("app", (Verifier.of(b"x"),), "app"),),
+    )
+
+
+def target(ca_file: Path, name: str = "shop", address: Address = SHOP) -> Target:
+    return Target(name, address, address, "eu-central-1", ca_file=ca_file)
+
+
+def rewire(before: Wiring, new: Config) -> Wiring:
+    return wire(new, never, before)
+
+
+def test_unchanged_targets_keep_everything(ca_file: Path) -> None:
+    shop, books = target(ca_file), target(ca_file, "books", BOOKS)
+    before = wire(config(ca_file, shop, books), never)
+    after = rewire(before, config(ca_file, shop, replace(books, max_sessions=3)))
+    assert after.routes["shop"] is before.routes["shop"]
+    assert after.routes["books"] is not before.routes["books"]
+    assert after.routes["books"].limiter is before.routes["books"].limiter
+    assert after.routes["books"].trust is before.routes["books"].trust
+    assert after.tokens == before.tokens
+    for tokens in after.tokens.values():
+        tokens.close()
+
+
+def test_known_greeting_survives_as_long_as_the_endpoint_is_the_same(ca_file: Path) -> None:
+    shop = target(ca_file)
+    before = wire(config(ca_file, shop), never)
+    before.routes["shop"].upstream.identity = DEFAULT_IDENTITY
+    after = rewire(before, config(ca_file, replace(shop, max_sessions=3)))
+    assert after.routes["shop"].upstream.identity is DEFAULT_IDENTITY
+    after = rewire(before, config(ca_file, replace(shop, address=BOOKS, dial=BOOKS)))
+    assert after.routes["shop"].upstream.identity is None
+
+
+def test_other_certificates_in_the_same_file_make_a_new_trust(ca_file: Path) -> None:
+    shop = target(ca_file)
+    before = wire(config(ca_file, shop), never)
+    ca_file.write_bytes(make_ca("another CA").certificate_pem)
+    after = rewire(before, config(ca_file, shop))
+    assert after.routes["shop"].trust is not before.routes["shop"].trust
+    assert after.routes["shop"].upstream is not before.routes["shop"].upstream
+    assert after.routes["shop"].limiter is before.routes["shop"].limiter
+
+
+def test_other_rate_makes_a_new_limiter(ca_file: Path) -> None:
+    shop = target(ca_file)
+    before = wire(config(ca_file, shop), never)
+    after = rewire(before, config(ca_file, replace(shop, logins_per_second=5.0)))
+    assert after.routes["shop"].limiter.rate == 5.0
+
+
+def test_targets_of_one_endpoint_share_their_limiter(ca_file: Path) -> None:
+    wiring = wire(config(ca_file, target(ca_file), target(ca_file, "store")), never)
+    assert wiring.routes["shop"].limiter is wiring.routes["store"].limiter
+    assert wiring.routes["shop"].trust is not wiring.routes["store"].trust
+
+
+def test_unusable_ca_file_is_a_fault(ca_file: Path) -> None:
+    shop = target(ca_file)
+    before = wire(config(ca_file, shop), never)
+    ca_file.unlink()
+    with pytest.raises(ConfigError, match="No such file"):
+        rewire(before, config(ca_file, shop))
+
+
+def test_file_has_changed_once_it_is_at_rest(tmp_path: Path) -> None:
+    path, missing = tmp_path / "file", tmp_path / "missing"
+    path.write_text("a")
+    watch = FileWatch([path, missing])
+    assert [watch.has_changed(), watch.has_changed()] == [False, False]
+    path.write_text("ab")
+    assert not watch.has_changed(), "it may still be written"
+    path.write_text("abc")
+    assert [watch.has_changed(), watch.has_changed(), watch.has_changed()] == [False, True, False]
+    missing.write_text("")
+    assert [watch.has_changed(), watch.has_changed()] == [False, True]

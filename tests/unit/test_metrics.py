@@ -1,0 +1,93 @@
+"""The metrics as a scrape reads them."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from rds_iam_proxy import metrics
+from rds_iam_proxy.metrics import Numbers, TargetNumbers
+from rds_iam_proxy.watch import Activity, RefusedLogin, Health, Histogram, Phase, TargetWatch
+
+NOW = 1_000_000.0
+Labels = frozenset[tuple[str, str]]
+
+
+def scrape(watch: TargetWatch, *, name: str = "shop", health: Health = Health.READY) -> dict[tuple[str, Labels], float]:
+    lag = Histogram()
+    lag.observe(0.003)
+    target = TargetNumbers(
+        name=name,
+        watch=watch,
+        health=health,
+        breaker_open=False,
+        sessions={Activity.IDLE: 2},
+        max_sessions=500,
+        rate=100.0,
+        waiting=7,
+        token_ages={"demo_user": 12.0},
+        roots_expire=NOW + 10 * metrics.DAY,
+    )
+    numbers = Numbers(
+        now=NOW,
+        ready=True,
+        draining=False,
+        targets=(target,),
+        tokens_signed=3,
+        loop_lag=lag,
+        listener_certificates={"127.0.0.1:3306": NOW + metrics.DAY},
+    )
+    text = metrics.render(numbers).decode()
+    return {
+        (sample.name.removeprefix(metrics.PREFIX), frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(**labels: str) -> Labels:
+    return frozenset(labels.items())
+
+
+def test_every_number_has_its_name() -> None:
+    watch = TargetWatch(wall=lambda: NOW, accepted=5, abandoned=1, bytes_from_client=10, bytes_from_rds=20)
+    watch.refuse(RefusedLogin("a", "127.0.0.1", "limited", 1040, "no", ""))
+    watch.ended["client"] += 4
+    watch.permit_wait.observe(0.2)
+    watch.phases[Phase.TLS].observe(0.004)
+    watch.attempted("demo_user", None)
+    watch.certificate_expires = NOW + 2 * metrics.DAY
+    found = scrape(watch)
+    expected = {
+        ("ready", of()): 1,
+        ("draining", of()): 0,
+        ("sessions", of(target="shop", activity="idle")): 2,
+        ("sessions", of(target="shop", activity="running")): 0,
+        ("sessions_max", of(target="shop")): 500,
+        ("sessions_ended_total", of(target="shop", by="client")): 4,
+        ("bytes_total", of(target="shop", sender="client")): 10,
+        ("bytes_total", of(target="shop", sender="rds")): 20,
+        ("logins_total", of(target="shop", result="accepted", reason="")): 5,
+        ("logins_total", of(target="shop", result="abandoned", reason="")): 1,
+        ("logins_total", of(target="shop", result="refused", reason="limited")): 1,
+        ("target_up", of(target="shop")): 1,
+        ("breaker_open", of(target="shop")): 0,
+        ("last_login_timestamp_seconds", of(target="shop")): NOW,
+        ("login_phase_seconds_bucket", of(target="shop", phase="tls", le="0.0025")): 0,
+        ("login_phase_seconds_bucket", of(target="shop", phase="tls", le="0.005")): 1,
+        ("login_phase_seconds_count", of(target="shop", phase="tls")): 1,
+        ("login_phase_seconds_sum", of(target="shop", phase="tls")): 0.004,
+        ("permit_wait_seconds_count", of(target="shop")): 1,
+        ("permit_wait_seconds_bucket", of(target="shop", le="+Inf")): 1,
+        ("permit_queue", of(target="shop")): 7,
+        ("logins_per_second_limit", of(target="shop")): 100,
+        ("token_age_seconds", of(target="shop", db_user="demo_user")): 12,
+        ("tokens_signed_total", of()): 3,
+        ("certificate_expiry_days", of(certificate="rds", of="shop")): 2,
+        ("certificate_expiry_days", of(certificate="roots", of="shop")): 10,
+        ("certificate_expiry_days", of(certificate="listener", of="127.0.0.1:3306")): 1,
+        ("event_loop_lag_seconds_count", of()): 1,
+    }
+    assert {key: found.get(key) for key in expected} == expected
+
+
+def test_a_target_that_nobody_tried_is_neither_up_nor_down() -> None:
+    assert ("target_up", of(target="shop")) not in scrape(TargetWatch(), health=Health.STARTING)
+    assert scrape(TargetWatch(), health=Health.DOWN)[("target_up", of(target="shop"))] == 0

@@ -1,0 +1,143 @@
+"""What is remembered of a target, and what that says about its health."""
+
+import pytest
+
+from rds_iam_proxy.client_program import client_program
+from rds_iam_proxy.errors import CredentialsError, Limited, Refused, Unreachable
+from rds_iam_proxy.rds_login import Step
+from rds_iam_proxy.watch import (
+    MAX_DB_USERS,
+    MAX_ERRORS,
+    Health,
+    Histogram,
+    Phase,
+    PhaseTimer,
+    RefusedLogin,
+    TargetWatch,
+)
+
+REFUSED = Refused("no", code=1045, sqlstate="28000")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watch(clock: Clock) -> TargetWatch:
+    return TargetWatch(wall=clock)
+
+
+def test_a_histogram_counts_what_is_not_above_each_bound() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 3.0):
+        histogram.observe(value)
+    assert histogram.cumulative() == (2, 3, 4)
+    assert (histogram.count, histogram.total) == (4, 6.0)
+
+
+def test_every_step_of_a_login_but_the_last_has_its_phase() -> None:
+    assert {step.name for step in Step} == {*Phase.__members__, "DONE"}
+
+
+def test_each_phase_gets_its_own_time(clock: Clock, watch: TargetWatch) -> None:
+    timer = PhaseTimer(watch.phases, clock)
+    for step, seconds in ((Step.GREETING, 1.0), (Step.TLS, 2.0), (Step.DONE, 4.0)):
+        clock.time += seconds
+        timer(step)
+    assert {phase: found.total for phase, found in watch.phases.items() if found.count} == {
+        Phase.CONNECT: 1.0,
+        Phase.GREETING: 2.0,
+        Phase.TLS: 4.0,
+    }
+
+
+def test_a_target_nobody_has_tried_is_starting(watch: TargetWatch) -> None:
+    assert watch.health(breaker_open=False)[0] is Health.STARTING
+
+
+@pytest.mark.parametrize("error", [Unreachable("no route"), CredentialsError("no keys")])
+def test_a_target_that_nobody_can_reach_is_down_until_a_login_works(
+    watch: TargetWatch, error: Unreachable | CredentialsError
+) -> None:
+    watch.attempted("alice", None)
+    watch.attempted("bob", error)
+    assert watch.health(breaker_open=False) == (Health.DOWN, error.text)
+    watch.attempted("alice", None)
+    assert watch.health(breaker_open=False)[0] is Health.READY
+
+
+def test_a_target_that_refuses_everybody_is_not_ready(watch: TargetWatch) -> None:
+    watch.attempted("alice", REFUSED)
+    assert watch.health(breaker_open=False) == (Health.REFUSED, "no")
+
+
+def test_one_refused_user_does_not_make_a_target_unready(watch: TargetWatch) -> None:
+    watch.attempted("alice", None)
+    watch.attempted("bob", REFUSED)
+    health, why = watch.health(breaker_open=False)
+    assert health is Health.READY
+    assert why == "but the last login failed: no"
+
+
+def test_our_own_limits_say_nothing_about_the_target(watch: TargetWatch) -> None:
+    watch.attempted("alice", None)
+    watch.attempted("alice", Limited("too many"))
+    assert watch.health(breaker_open=False) == (Health.READY, "")
+
+
+def test_an_attempt_that_is_broken_off_counts_as_none(watch: TargetWatch) -> None:
+    with pytest.raises(KeyboardInterrupt), watch.attempt("alice"):
+        raise KeyboardInterrupt
+    assert not watch.attempts
+
+
+def test_what_is_remembered_is_bounded(watch: TargetWatch) -> None:
+    for number in range(2 * MAX_DB_USERS):
+        watch.attempted(f"user {number}", None)
+        watch.refuse(RefusedLogin(f"user {number}", "127.0.0.1", "unknown user", 1045, "no", ""))
+    assert len(watch.attempts) == MAX_DB_USERS
+    assert len(watch.errors) == MAX_ERRORS
+    assert watch.refused["unknown user"] == 2 * MAX_DB_USERS
+
+
+def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWatch) -> None:
+    one, other = (RefusedLogin(user, "127.0.0.1", "wrong password", 1045, "no", "") for user in ("a", "b"))
+    for key in (one, other, one):
+        clock.time += 1
+        watch.refuse(key)
+    seen = list(watch.errors.values())
+    assert [found.latest for found in seen] == [other, one]
+    assert (seen[1].count, seen[1].first_at, seen[1].last_at) == (2, 1001.0, 1003.0)
+
+
+def test_errors_that_differ_in_numbers_only_are_one_with_the_latest_text(watch: TargetWatch) -> None:
+    for seconds in (8.0, 7.5):
+        watch.refuse(RefusedLogin("a", "127.0.0.1", "limited", 1040, f"not within {seconds} s", ""))
+    (seen,) = watch.errors.values()
+    assert (seen.count, seen.latest.text) == (2, "not within 7.5 s")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "program"),
+    [
+        (None, ""),
+        (b"", ""),
+        (b"\x0c_client_name\x07pymysql", "pymysql"),
+        (b"\x0c_client_name\x07pymysql\x0cprogram_name\x04cron", "cron"),
+        (b"\x0cprogram_name\x06\x1b[2J\n\x00", "\\x1b[2J\\n\\x00"),
+        (b"\x0cprogram_name\x04cron\xff", "cron"),
+        (b"\x0cprogram_name\xfd\xff\xff\xff", ""),
+    ],
+)
+def test_the_program_is_read_from_the_attributes(attributes: bytes | None, program: str) -> None:
+    assert client_program(attributes) == program
