@@ -173,7 +173,7 @@ def test_a_thousand_logins_with_and_without_tls_on_one_listener(mysql_9_7: RealS
 
         return sum(await asyncio.gather(*(log_in_in_turn() for _ in range(1000))))
 
-    async def both(port: int) -> list[int]:
+    async def both(port: int) -> tuple[int, int]:
         context = trusting_nobody()
         return await asyncio.gather(
             one_kind(lambda: log_in(port, USER, PASSWORD)),
@@ -182,4 +182,4 @@ def test_a_thousand_logins_with_and_without_tls_on_one_listener(mysql_9_7: RealS
 
     config = config_text(mysql_9_7, target="logins_per_second = 5000")
     with start_proxy(config, key=mysql_9_7.key, dev_mode=False) as proxy:
-        assert asyncio.run(both(proxy.port)) == [1000, 1000]
+        assert asyncio.run(both(proxy.port)) == (1000, 1000)

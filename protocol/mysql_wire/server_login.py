@@ -57,7 +57,7 @@ class Answered(Enum):
 ServerLoginEvent = StartTLS | Send | Answered
 
 _CLIENT_ERRORS = range(2000, 2100)
-"""Codes that clients use for their own errors. libmariadb (10.11.19) takes an ERR packet with one for a broken packet."""
+"""Codes that clients use for their own errors. libmariadb 10.11 takes an ERR packet with one for a broken packet."""
 
 Lookup = Callable[[bytes], tuple[Verifier, ...]]
 """User name as the client sent it → its verifiers; a dummy for a user that does not exist, never none."""

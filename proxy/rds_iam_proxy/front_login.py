@@ -83,7 +83,9 @@ class FrontLogin:
         self._shared = shared
         self._watch = watch
         self._user = b""
-        self._answered = self._stopping = False
+        self.answered = False
+        """The client has sent all that there is to check."""
+        self._stopping = False
         self._time_limit: asyncio.Timeout | None = None
         self.protocol = ServerLogin(
             greet_as,
@@ -135,7 +137,7 @@ class FrontLogin:
 
     def refuse_at_once(self, refused: LoginRefused) -> None:
         """The same without waiting for anything; a client that has not answered yet is told nothing."""
-        if self._answered:
+        if self.answered:
             self._log(refused)
             with suppress(OSError):
                 self._stream.send(self.protocol.failure(refused.err, with_sqlstate=refused.with_sqlstate))
@@ -169,7 +171,7 @@ class FrontLogin:
                 case StartTLS.START_TLS:
                     await self._start_tls()
                 case Answered.ANSWERED:
-                    self._answered = True
+                    self.answered = True
                     return
 
     async def _start_tls(self) -> None:

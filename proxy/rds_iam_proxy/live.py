@@ -39,7 +39,8 @@ class LiveSessions:
     def kill_target(self, asking: LiveSession, connection_id: int) -> int | None:
         """RDS's id for one of ours, if the asker may kill it: the same account, target and server.
 
-        Behind a reader endpoint two sessions run on two servers: there the id would be a stranger's.
+        Behind a reader endpoint two sessions run on two servers: there the id would be a stranger's. Never ask for
+        sessions of an RDS Proxy.
         """
         named = self._sessions.get(connection_id)
         if named is None:

@@ -60,6 +60,7 @@ class Reloader:
             self._notifier.ready(self._service.status)
 
     def _put_in_force(self, config: Config) -> None:
+        before = self._service.config.admin
         self._service.reload(config)
         logs.setup(config.log.format, config.log.level)
         if self._files is not None:
@@ -74,6 +75,8 @@ class Reloader:
         )
         for warning in config.warnings:
             event(log, logging.WARNING, "unwise configuration", why=warning)
+        if config.admin != before:
+            event(log, logging.WARNING, "the admin address is that of the start; restart to change it")
         if config.fixed_passwords:
             event(
                 log,

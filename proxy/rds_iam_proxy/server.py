@@ -48,14 +48,13 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     lifecycle = lifecycle or Lifecycle()
     service = Service(config, lifecycle.sockets)
     admin = _admin(config, service)  # before it listens: loading an HTTP server takes long
-    service.start()
-    stopping = _Stopping(lifecycle)
+    stopping, reloader = _Stopping(lifecycle), Reloader(service, lifecycle)
     stopping.watch_signals()
+    reloader.watch_signal()
+    service.start()
     try:
         if admin is not None:
             await admin.start()
-        reloader = Reloader(service, lifecycle)
-        reloader.watch_signal()
         service.spawn(_tick(service, reloader, stopping, lifecycle))
         service.spawn(reloader.run())
         if on_ready is not None:

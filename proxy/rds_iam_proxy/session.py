@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 
 from mysql_wire.commands import CommandScanner
 from mysql_wire.constants import Command
@@ -18,6 +19,7 @@ from mysql_wire.reply import ERRPacket
 from . import farewells, refusals
 from .client_program import client_program
 from .config import Account, Target
+from .endpoint import parse_rds_name
 from .errors import LoginError
 from .front_login import FrontLogin, LoginRefused, stopping
 from .listening import Peer
@@ -63,6 +65,7 @@ class Session:
         self._id = shared.live.new_id()
         self._began = shared.now()
         self._program = ""
+        self._greeted_late = 0.0  # seconds that the client's patience was used up before it could log in
         self._account: Account | None = None
         self._login: FrontLogin | None = None  # the one under way
         self._permit: asyncio.Task[float] | None = None  # while it is waited for
@@ -148,6 +151,7 @@ class Session:
         started = self._shared.now()
         try:
             greet_as = await self._ask_greeting()
+            self._greeted_late = self._shared.now() - started
             login = self._login = self._new_login(greet_as)
             try:
                 ending = await self._serve(login, greet_as)
@@ -169,7 +173,9 @@ class Session:
         except OSError as exc:
             self._upstream.watch.abandoned += self._rds is None
             reason = "client left" if isinstance(exc, EndOfStream) else exc.strerror or type(exc).__name__
-            event(log, logging.INFO, "login broken off", id=self._id, peer=str(self._peer), reason=reason)
+            asked = self._login is not None and self._login.answered
+            level = logging.INFO if asked else logging.DEBUG  # a health check, or a port scan
+            event(log, level, "login broken off", id=self._id, peer=str(self._peer), reason=reason)
         except Exception as exc:
             self._log_fault(exc)
         finally:
@@ -219,7 +225,7 @@ class Session:
 
     async def _log_in_at_rds(self, request: LoginRequest) -> UpstreamSession:
         account, self._program = self._known_account(), client_program(request.attributes)
-        deadline = self._shared.now() + TOTAL_LOGIN_SECONDS
+        deadline = self._shared.now() + TOTAL_LOGIN_SECONDS - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(account.user, deadline))
         return await self._upstream.log_in(account.user, account.db_user, request, permit=permit, deadline=deadline)
 
@@ -268,9 +274,8 @@ class Session:
         account, live = self._known_account(), self._shared.live
         session = LiveSession(account.user, self.target.name, rds.server, rds.connection_id)
         live.add(self._id, session)
-        scanner = CommandScanner(
-            rds.capabilities, lambda named: live.kill_target(session, named), account.allow_replication
-        )
+        kill_target = _unchanged if self._is_rds_proxy else partial(live.kill_target, session)
+        scanner = CommandScanner(rds.capabilities, kill_target, account.allow_replication)
         relay = Relay(self._stream, rds.stream, scanner, self._shared.buffer)
         try:
             with self._meter.running(relay):
@@ -282,6 +287,11 @@ class Session:
         if self._farewell is not None:
             await rds.quit()
         return ending
+
+    @property
+    def _is_rds_proxy(self) -> bool:
+        name = parse_rds_name(self.target.address.host)
+        return name is not None and name.kind.is_proxy
 
     async def _change_user(
         self, rds: UpstreamSession, before: LoginRequest, greet_as: ServerIdentity, payload: bytes
@@ -332,6 +342,7 @@ class Session:
             account=account.user,
             peer=str(self._peer),
             target=self.target.name,
+            program=self._program or None,
             db_user=account.db_user,
             seconds=round(seconds, 3),
             bytes_from_client=up,
@@ -345,6 +356,10 @@ class Session:
         if self._account is None:
             raise AssertionError("no account before the login")
         return self._account
+
+
+def _unchanged(connection_id: int) -> None:
+    """RDS Proxy moves sessions between servers: no id of ours names one there."""
 
 
 def _is_cancelled() -> bool:

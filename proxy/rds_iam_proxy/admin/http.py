@@ -19,8 +19,7 @@ MAX_BODY = 1024
 _PAGE = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/charts.js": ("charts.js", "text/javascript"),
+    **{f"/{name}.js": (f"{name}.js", "text/javascript") for name in ("page", "ask", "charts", "words")},
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _HEADERS = {

@@ -1,53 +1,14 @@
 // The status page. Everything that comes from the proxy is put into the page as text, never as markup.
 
-import { chart, points } from "./charts.js";
+import { ask, askToEnd, authorization, forgetToken } from "./ask.js";
+import { chart, most, points } from "./charts.js";
+import { ago, bytes, duration, last, make, number, say } from "./words.js";
 
 const INTERVAL = 1000; // milliseconds
 const MOST_WAITING = 5; // rows of clients that are not in yet
-const TOKEN = "rds-iam-proxy-admin-token";
 
 const $ = (id) => document.getElementById(id);
 let offset = 0; // the proxy's clock less ours, in seconds
-
-// --- words ---
-
-function make(tag, className, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
-function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function duration(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
-}
-
-function ago(at, now) {
-  return now - at < 2 ? "just now" : `${duration(now - at)} ago`;
-}
-
-function bytes(count) {
-  if (count < 1000) return `${count} B`;
-  const units = ["kB", "MB", "GB", "TB"];
-  let value = count / 1000;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
-}
-
-const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
-const last = (values) => values[values.length - 1] ?? 0;
 
 // --- lists whose elements stay while they are true, so that focus and selection stay as well ---
 
@@ -81,8 +42,8 @@ function fact(list, name) {
   return value;
 }
 
-function labelledChart(name, lineClass, areaClass) {
-  const drawn = chart(lineClass, areaClass);
+function labelledChart(name, lineClass, areaClass, combine) {
+  const drawn = chart(lineClass, areaClass, combine);
   const scale = make("span");
   const label = make("span", "", name);
   return { node: make("div", "chart", make("p", "", label, scale), drawn.svg), draw: drawn.draw, label, scale };
@@ -98,7 +59,7 @@ function createTarget() {
   const rate = fact(facts, "Logins a second");
   const waiting = fact(facts, "Waiting");
   const logins = labelledChart("Logins per second", "stroke", "area");
-  const queue = labelledChart("Waiting for a permit", "queue-stroke", "queue-area");
+  const queue = labelledChart("Waiting for a permit", "queue-stroke", "queue-area", most);
   const more = make("p", "more");
   const node = make("article", "panel target", make("header", "", name, health), endpoint, why, facts, logins.node, queue.node, more);
 
@@ -125,9 +86,9 @@ function createTarget() {
     if (refused) logins.label.append(" · ", make("i", "key"), `${number(refused)} refused`);
     say(logins.scale, `${number(top)}/s`);
     const longest = Math.max(0, ...past.waiting);
-    const most = queue.draw(past.waiting, null, target.points_taken, `Waiting for a permit in the last 5 minutes: at most ${longest}`);
+    const ceiling = queue.draw(past.waiting, null, target.points_taken, `Waiting for a permit in the last 5 minutes: at most ${longest}`);
     say(queue.label, longest ? `Queue: ${number(longest)} at most` : "Queue: nobody waited");
-    say(queue.scale, number(most));
+    say(queue.scale, number(ceiling));
     say(more, details(target));
   }
   return { node, update };
@@ -272,18 +233,13 @@ function lost(why) {
   if (why) say($("lost"), why);
 }
 
-function authorization() {
-  const token = sessionStorage.getItem(TOKEN);
-  return token ? { Authorization: `Bearer ${token}` } : {};
-}
-
 let lastAnswer = null;
 
 async function refresh() {
   try {
     const answer = await fetch("status", { headers: authorization(), cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (answer.status === 401) {
-      sessionStorage.removeItem(TOKEN);
+      forgetToken();
       if (await ask({ title: "Admin token", text: "This proxy shows its status only with its token.", button: "Go on" })) return refresh();
       lost("The token is needed. Load the page again to give it.");
       return;
@@ -304,75 +260,6 @@ async function refresh() {
 function tick() {
   if (document.hidden) document.addEventListener("visibilitychange", refresh, { once: true });
   else refresh();
-}
-
-// --- asking: whether to end a session, and for the token ---
-
-/** Whether the answer was yes; `action`, if any, may say what is wrong, and then it is asked again. */
-function ask({ title, text, button, action }) {
-  const dialog = $("ask");
-  const needsToken = () => !sessionStorage.getItem(TOKEN);
-  say($("ask-title"), title);
-  say($("ask-text"), text);
-  say($("ask-ok"), button);
-  $("ask-ok").classList.toggle("danger", Boolean(action));
-  $("ask-fault").hidden = true;
-  $("token").value = "";
-  $("ask-token").hidden = !needsToken();
-  dialog.returnValue = "";
-  dialog.showModal();
-  (needsToken() ? $("token") : $("ask-cancel")).focus();
-  return new Promise((resolve) => {
-    const form = dialog.querySelector("form");
-    async function submit(event) {
-      event.preventDefault();
-      const token = $("token").value.trim();
-      if (needsToken() && token) sessionStorage.setItem(TOKEN, token);
-      const fault = needsToken() ? "The token is empty." : action ? await action() : "";
-      if (!fault) {
-        dialog.close("ok");
-        return;
-      }
-      say($("ask-fault"), fault);
-      $("ask-fault").hidden = false;
-      $("ask-token").hidden = !needsToken();
-      if (needsToken()) $("token").select();
-    }
-    form.addEventListener("submit", submit);
-    dialog.addEventListener(
-      "close",
-      () => {
-        form.removeEventListener("submit", submit);
-        resolve(dialog.returnValue === "ok");
-      },
-      { once: true },
-    );
-  });
-}
-
-async function end(session) {
-  try {
-    const answer = await fetch(`sessions/${session.id}/end`, { method: "POST", headers: authorization() });
-    if (answer.ok || answer.status === 404) return "";
-    if (answer.status === 401) {
-      sessionStorage.removeItem(TOKEN);
-      return "That is not the token of this proxy.";
-    }
-    return (await answer.json()).error;
-  } catch {
-    return "The proxy does not answer.";
-  }
-}
-
-$("ask-cancel").addEventListener("click", () => $("ask").close());
-
-function askToEnd(session) {
-  const who = `${session.account} from ${session.peer}${session.program ? ` (${session.program})` : ""}`;
-  const what =
-    session.activity === "running"
-      ? "It runs a command, which is cut off; an open transaction is rolled back."
-      : "It is idle, and learns of it at its next command; an open transaction is rolled back.";
-  ask({ title: "End this session?", text: `${who}. ${what}`, button: "End session", action: () => end(session) });
 }
 
 refresh();

@@ -1,0 +1,105 @@
+"""The status on a terminal."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rds_iam_proxy.status_view import bars, duration, size, view
+
+STATUS: dict[str, Any] = {
+    "version": "1.2.3",
+    "state": "ready",
+    "now": 1000.0,
+    "started": 900.0,
+    "sessions_total": 1,
+    "targets": [
+        {
+            "name": "shop",
+            "health": "ready",
+            "why": "",
+            "sessions": 1,
+            "max_sessions": 500,
+            "rate": 100.0,
+            "waiting": 0,
+            "accepted": 3,
+            "refused": 1,
+            "history": {"accepted": [1, 2], "refused": [0, 1], "waiting": [0, 0], "sessions": [0, 1]},
+        }
+    ],
+    "sessions": [
+        {
+            "id": 7,
+            "target": "shop",
+            "peer": "127.0.0.1",
+            "account": "app",
+            "db_user": "app_user",
+            "program": "[red]cron\x1b[2J",
+            "activity": "idle",
+            "quiet": 61.0,
+            "age": 3700.0,
+            "bytes_from_client": 999,
+            "bytes_from_rds": 12_345_678,
+        }
+    ],
+    "errors": [
+        {
+            "target": "shop",
+            "user": "root",
+            "peer": "127.0.0.1",
+            "reason": "unknown user",
+            "code": 1045,
+            "text": "Access denied",
+            "detail": "",
+            "cause": "",
+            "remedy": "",
+            "last": 940.0,
+            "count": 3,
+        }
+    ],
+}
+
+
+def printed(status: dict[str, Any]) -> str:
+    out = io.StringIO()
+    Console(file=out, width=160, highlight=False).print(view(status))
+    return out.getvalue()
+
+
+def test_all_of_it_is_there() -> None:
+    text = printed(STATUS)
+    for words in ("rds-iam-proxy 1.2.3  ● ready  up 1 min", "app as app_user", "idle 1 min", "1 h 1 min", "12 MB"):
+        assert words in text
+    assert "1 min ago, 3 times  1045 unknown user  root from 127.0.0.1 to shop" in text
+
+
+def test_text_of_clients_is_no_markup_and_moves_no_cursor() -> None:
+    text = printed(STATUS)
+    assert "[red]cron\\x1b[2J" in text
+    assert "\x1b" not in text
+
+
+def test_nothing_there_is_said() -> None:
+    text = printed({**STATUS, "sessions": [], "sessions_total": 0, "errors": []})
+    assert "Nobody is connected." in text
+    assert "No login was refused since the start." in text
+
+
+def test_why_a_target_is_down() -> None:
+    target = {**STATUS["targets"][0], "health": "down", "why": "cannot connect"}
+    text = printed({**STATUS, "targets": [target]})
+    assert "■ down" in text
+    assert "shop: cannot connect" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "chart"), [([], ""), ([0] * 10, "·"), ([0] * 10 + [1] * 10, "·█"), ([1] * 10 + [4] * 10, "▂█")]
+)
+def test_a_chart_of_one_line(values: list[int], chart: str) -> None:
+    assert bars(values).strip() == chart
+
+
+def test_words_for_numbers() -> None:
+    assert [duration(s) for s in (0, 59.9, 60, 3600, 90_000)] == ["0 s", "59 s", "1 min", "1 h 0 min", "1 d 1 h"]
+    assert [size(n) for n in (0, 999, 1000, 12_000, 5e15)] == ["0 B", "999 B", "1.0 kB", "12 kB", "5000.0 TB"]
