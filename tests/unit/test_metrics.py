@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rds_iam_proxy import metrics
 from rds_iam_proxy.metrics import Numbers, TargetNumbers
-from rds_iam_proxy.watch import Activity, RefusedLogin, Health, Histogram, Phase, TargetWatch
+from rds_iam_proxy.watch import Activity, Health, Histogram, Phase, RefusedLogin, TargetWatch
 
 NOW = 1_000_000.0
 Labels = frozenset[tuple[str, str]]
