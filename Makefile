@@ -5,7 +5,7 @@ PYTHON ?= python3
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers unit docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers unit conformance bench bench-smoke docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -15,6 +15,9 @@ help:
 	@echo "make floors       import-linter: a module imports only from lower floors"
 	@echo "make unit         the tests that need no server: seconds"
 	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
+	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
+	@echo "make bench-smoke  every measure for a moment, to see that it works"
 	@echo "make docs         renew docs/troubleshooting.md from the texts of the errors"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
@@ -47,6 +50,17 @@ servers: $(VENV)/installed-dev
 
 unit: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/unit
+
+conformance: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m conformance.install || echo "conformance: what is missing is named again below"
+	PYTHONPATH=tests $(VENV)/bin/python -m conformance
+
+# Leave the machine alone meanwhile.
+bench: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m bench run
+
+bench-smoke: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m bench smoke
 
 docs: $(VENV)/installed
 	$(VENV)/bin/python docs/make_troubleshooting.py

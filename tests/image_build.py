@@ -6,6 +6,7 @@ would: as the numeric user, with HEALTHCHECK. Needs root and Debian. What this i
 """
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -31,6 +32,24 @@ HEALTH_SECONDS = 20.0
 BUILD_TOOLS = ("pip", "pip3", "gcc", "cc", "make", "git", "hatchling")
 LENT_CERTIFICATES = "/tmp/lent-certificates.pem"
 UNUSED = ("EXPOSE", "STOPSIGNAL", "CMD")
+PYTHON_IN_IMAGE = "/opt/rds-iam-proxy/bin/python"
+EMBEDDED_RDS = """
+import asyncio, json
+from rds_iam_proxy.demo.rds import DB_USER, EmbeddedRDS
+
+async def main():
+    async with EmbeddedRDS() as rds:
+        keys = {
+            "AWS_ACCESS_KEY_ID": rds.keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": rds.keys.secret_key,
+            "AWS_SESSION_TOKEN": rds.keys.session_token,
+        }
+        places = {"endpoint": str(rds.endpoint), "address": str(rds.address), "ca_file": str(rds.ca_file)}
+        print(json.dumps({**places, "db_user": DB_USER, "keys": keys}), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,24 +219,38 @@ def check(image: Stage) -> None:
 
 
 def _check_health(image: Stage) -> None:
-    with tempfile.TemporaryFile() as output:
-        port = _free_port()
-        more = {"HEALTHCHECK_PORT": str(port)}
-        demo = [*image.entrypoint, "demo", "--listen", f"127.0.0.1:{port}"]
-        process = subprocess.Popen(_entered(image, demo, more), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
+    """`serve` as a container runs it: the admin address is that of the image's variable, here with another port."""
+    more = {"RDS_IAM_PROXY_ADMIN": f"127.0.0.1:{_free_port()}", "CLIENT_PASSWORD": "a password of this check"}
+    with _started(image, [PYTHON_IN_IMAGE, "-c", EMBEDDED_RDS], {}) as rds:
+        rds_is = json.loads((rds.stdout or io.BytesIO()).readline())
+        serve = [*image.entrypoint, "serve", rds_is["endpoint"], "--dial", rds_is["address"], "--db-user"]
+        serve += [rds_is["db_user"], "--ca-file", rds_is["ca_file"], "--password-env", "CLIENT_PASSWORD"]
+        serve += ["--listen", "127.0.0.1:0"]
+        with _started(image, serve, {**more, **rds_is["keys"]}) as proxy:
             _wait_until_healthy(image, more)
-            _say(f"HEALTHCHECK: healthy on port {port}")
-            process.send_signal(signal.SIGTERM)
-            if code := process.wait(30):
+            _say("HEALTHCHECK: healthy when the target answers")
+            proxy.send_signal(signal.SIGTERM)
+            if code := proxy.wait(30):
                 raise Unavailable(f"the entry point ended with {code} after SIGTERM")
-        finally:
-            process.kill()
-            process.wait()
     with contextlib.suppress(Unavailable):
         run_in(image, image.healthcheck, seconds=10, more=more)
         raise ValueError("HEALTHCHECK says healthy where nothing listens")
     _say("HEALTHCHECK: unhealthy when nothing listens")
+
+
+@contextlib.contextmanager
+def _started(image: Stage, command: list[str], more: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(
+        _entered(image, command, more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _wait_until_healthy(image: Stage, more: dict[str, str]) -> None:

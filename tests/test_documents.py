@@ -11,10 +11,20 @@ import typer
 
 from rds_iam_proxy.cli import app
 from rds_iam_proxy.config import from_file
+from rds_iam_proxy.config.tables import (
+    AccountTable,
+    AdminTable,
+    ListenerTable,
+    LogTable,
+    ProcessTable,
+    Table,
+    TargetTable,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
-_COMMAND = re.compile(r"rds-iam-proxy (serve|demo|hash-password)((?:\\\n|[^\n`])*)")
+_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+_COMMAND = re.compile(rf"rds-iam-proxy ({'|'.join(_COMMANDS)})\b((?:\\\n|[^\n`])*)")
 
 
 def _text(name: str) -> str:
@@ -38,29 +48,56 @@ def test_configuration_of_the_readme_is_accepted(tmp_path: Path) -> None:
 
 
 def test_flags_in_commands_exist() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     used = [used for name in DOCUMENTS for used in _COMMAND.findall(_text(name))]
-    assert {command for command, _ in used} == set(commands)
+    assert {command for command, _ in used} == set(_COMMANDS)
     for command, words in used:
-        flags = {flag for parameter in commands[command].params for flag in parameter.opts} | {"--help"}
-        assert set(re.findall(r"--[a-z][a-z-]+", words)) - flags == set(), f"{command} {words}"
+        flags = {flag for parameter in _COMMANDS[command].params for flag in parameter.opts} | {"--help"}
+        ours = re.split(r"\s-- ", words)[0]  # after the two dashes it is another program's
+        assert set(re.findall(r"--[a-z][a-z-]+", ours)) - flags == set(), f"{command} {words}"
+
+
+def test_every_key_is_in_the_readme() -> None:
+    rows = dict(re.findall(r"^\| (`[^|]+`|outside any table) \| (.+) \|$", _text("README.md"), re.MULTILINE))
+    tables: dict[str, type[Table]] = {
+        "`[targets.NAME]`": TargetTable,
+        "`[[listeners]]`": ListenerTable,
+        "`[[accounts]]`": AccountTable,
+        "`[admin]`": AdminTable,
+        "`[log]`": LogTable,
+        "outside any table": ProcessTable,
+    }
+    for title, table in tables.items():
+        assert set(re.findall(r"`(\w+)`", rows[title])) == set(table.model_fields), title
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_and_files_that_are_named_exist(name: str) -> None:
     text = _text(name)
-    linked = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    named = re.findall(r"`((?:tests|proxy|protocol|demo)/[\w./-]*)`", text)
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    headings = {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    assert [link for link in links if link.startswith("#") and link[1:] not in headings] == []
+    linked = [link for link in links if not link.startswith("#")]
+    named = re.findall(r"`((?:tests|proxy|protocol|demo|docs|bench|packaging)/[\w./-]*)`", text)
     places = [ROOT, ROOT / "proxy" / "rds_iam_proxy"]
     assert [path for path in (*linked, *named) if not any((place / path).exists() for place in places)] == []
 
 
-def test_modules_of_the_architecture_are_those_there_are() -> None:
-    tables = "\n".join(line for line in _text("ARCHITECTURE.md").splitlines() if line.startswith("| `"))
-    named = set(re.findall(r"`(\w+)`", "\n".join(line.split("|")[1] for line in tables.splitlines())))
+def _anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_floors_of_the_architecture_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads(_text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = {one["name"]: one["layers"] for one in contracts if "layers" in one}
+    names = ("Floors of mysql_wire", "A module imports only from lower floors")
+    floors = [set(re.findall(r"\w+\.(\w+)", layer)) for name in names for layer in reversed(layers[name])]
+    rows = re.findall(r"^\| (`[^|]+) \|", _text("ARCHITECTURE.md").partition("## One login")[0], re.MULTILINE)
+    written = [set(re.findall(r"`(\w+)`", row)) for row in rows]
+    assert written == [floor for floor in floors if floor]  # in the order of the floors, from the ground up
     for folder in (ROOT / "protocol" / "mysql_wire", ROOT / "proxy" / "rds_iam_proxy"):
         modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-        assert modules - {"__init__"} - named == set()
+        assert modules - {"__init__"} - set().union(*written) == set()
 
 
 def test_names_of_the_architecture_are_in_the_code() -> None:
