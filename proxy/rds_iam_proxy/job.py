@@ -27,6 +27,8 @@ from .service import Service
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, as shells have them."""
 
+FIRST_TRY_SECONDS = 10.0
+
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
 _MAX_SOCKET_PATH = 103  # bytes, what fits into sockaddr_un everywhere
@@ -67,6 +69,9 @@ async def _run(job: Job, config: Config, password: str) -> int:
     command.watch_signals()
     try:
         service.spawn(_sweep(service))
+        with suppress(TimeoutError):  # a job logs in once: it is to be greeted right at once
+            async with asyncio.timeout(FIRST_TRY_SECONDS):
+                await service.first_tries()
         environ = {**job.environ, **variables(service.addresses, config.accounts[0].db_user, password, job.prefix)}
         try:
             code = await command.run(job.command, environ)

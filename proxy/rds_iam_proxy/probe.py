@@ -11,8 +11,9 @@ from .greetings import DEFAULT_IDENTITY, Greetings
 from .logs import event
 from .upstream import Upstream
 
-FIRST_CLIENTS_WAIT_SECONDS = 3.0
-"""The first clients wait this long for the first probe; then they are greeted by what was known last."""
+FIRST_CLIENTS_WAIT_SECONDS = 5.0
+"""The first clients wait this long for the first probe; then they are greeted by what was known last. It is taken off
+the time that their login at RDS may last."""
 
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
 
@@ -55,6 +56,10 @@ class Probe:
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
         self._first_try_over.set()
+
+    async def first_try(self) -> None:
+        """Until the target has answered, or failed to, for the first time."""
+        await self._first_try_over.wait()
 
     async def greet_as(self) -> ServerIdentity:
         """RDS's last greeting; before the first one what was kept from an earlier start, else a default."""

@@ -90,6 +90,11 @@ class Service:
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
         self._start_probes()
 
+    async def first_tries(self) -> None:
+        """Until each target has answered, or failed to, for the first time."""
+        for route in self._wiring.routes.values():
+            await route.probe.first_try()
+
     def reload(self, config: Config) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
 

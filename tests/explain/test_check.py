@@ -91,7 +91,7 @@ def run_plain(
 
 def aborted(server: RealServer) -> str:
     with contextlib.closing(server.admin()) as admin, admin.cursor() as cursor:
-        cursor.execute("SHOW GLOBAL STATUS LIKE 'Aborted%'")
+        cursor.execute("SHOW GLOBAL STATUS LIKE 'Aborted_connects%'")
         return str(cursor.fetchall())
 
 
