@@ -267,7 +267,8 @@ class Session:
             rds.close()
         if self._farewell is not None and not greet_as.is_mariadb:
             await self._say_farewell(self._farewell)
-        await self._stream.finish()
+            await self._stream.finish()
+        # Else closed at once, as servers do it: what a client sends now fails for it as it would there.
         return ending
 
     async def _relay_once(self, rds: UpstreamSession) -> Ending:

@@ -117,15 +117,19 @@ class Stream:
 
         Closing a socket with unread bytes makes the kernel send a reset, which can overtake an ERR packet.
         """
-        if self.tls is not None:
-            with suppress(OSError, ValueError):
-                self.tls.unwrap()  # sends close_notify; it would then wait for the peer's
+        self._close_notify()
         with suppress(OSError):
             # Not SSLSocket.shutdown: it drops the TLS object. The raw socket's is wanted here.
             socket.socket.shutdown(self._socket, socket.SHUT_WR)
             async with asyncio.timeout(LINGER_SECONDS):
                 await self._discard()
         self.close()
+
+    def _close_notify(self) -> None:
+        """What a server says before it closes a TLS connection."""
+        if self.tls is not None:
+            with suppress(OSError, ValueError):
+                self.tls.unwrap()  # it would then wait for the peer's, but this socket does not
 
     async def _discard(self) -> None:
         left = LINGER_BYTES
@@ -251,5 +255,6 @@ class Stream:
             return
         self.watch_readable(None)
         self.watch_writable(None)
+        self._close_notify()
         self._fd = -1
         self._socket.close()
