@@ -1,0 +1,1 @@
+"""What is measured. Each measure yields Samples; none of them judges."""

@@ -1,0 +1,58 @@
+"""`python -m conformance [CLIENT ...]`: the whole matrix; prints the table and writes docs/conformance.md.
+
+With clients named only those run, and nothing is written.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from conformance.clients import CLIENTS
+from conformance.ground import Ground, ground
+from conformance.matrix import run_all
+from conformance.report import document, faults, write_document
+from servers.real_server import start_server
+
+SERVERS = ("mysql-9.7", "mariadb-10.11")
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+
+
+def main(names: Sequence[str]) -> int:
+    """0 when every cell is green or has a reason; 1 otherwise."""
+    started = time.monotonic()
+    clients = [CLIENTS[name] for name in names] or list(CLIENTS.values())
+    with contextlib.ExitStack() as stack:
+        grounds = [stack.enter_context(_started(name)) for name in SERVERS]
+        runs, missing = run_all(clients, grounds, say=_say)
+        versions = {place.server.name: place.version() for place in grounds}
+    text = document(runs, missing, versions)
+    wrong = faults(runs)
+    _say(f"\n{text}")
+    for fault in wrong:
+        _say(fault)
+    if not names:
+        write_document(text, DOCUMENT)
+    cells = sum(len(run.cells) for run in runs)
+    _say(f"{cells} cells, {len(wrong)} wrong, {len(missing)} clients missing, {time.monotonic() - started:.0f} s")
+    return 1 if wrong or missing else 0
+
+
+@contextlib.contextmanager
+def _started(name: str) -> Iterator[Ground]:
+    server = start_server(name)
+    try:
+        with ground(server) as place:
+            yield place
+    finally:
+        server.stop()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

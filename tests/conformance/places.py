@@ -1,0 +1,96 @@
+"""Where the installed clients are. Raises Unavailable, with what would help, for what is not there."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from servers.errors import Unavailable
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "requirements.txt"
+QUICK_REQUIREMENTS = HERE / "requirements-quick.txt"
+PACKAGE_JSON = HERE / "package.json"
+JAVA_SOURCE = HERE / "drivers" / "Jdbc.java"
+JDBC_JAR = Path("/usr/share/java/mariadb-java-client.jar")
+DONE = "complete"
+INSTALL_COMMAND = "PYTHONPATH=tests python -m conformance.install"
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for installed clients."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "rds-iam-proxy" / "clients"
+
+
+def folder_for(kind: str, recipe: Path, *more: str) -> Path:
+    """A folder that changes with what is to be in it."""
+    digest = hashlib.sha256(recipe.read_bytes() + repr(more).encode()).hexdigest()[:10]
+    return cache_folder() / f"{kind}-{digest}"
+
+
+def python_folder(requirements: Path = REQUIREMENTS) -> Path:
+    return folder_for("python", requirements, sys.version, os.path.realpath(sys.executable))
+
+
+def node_folder() -> Path:
+    return folder_for("node", PACKAGE_JSON)
+
+
+def java_folder() -> Path:
+    return folder_for("java", JAVA_SOURCE)
+
+
+def _finished(folder: Path, what: str) -> Path:
+    if not (folder / DONE).is_file():
+        raise Unavailable(f"{what} are not installed: run `{INSTALL_COMMAND}`")
+    return folder
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise Unavailable(f"there is no {name}: run `{INSTALL_COMMAND}` as root on Debian")
+    return path
+
+
+def python(*, quick: bool = False) -> Path:
+    """The Python that has the Python clients; for the quick ones any of the two that there can be."""
+    folder = python_folder()
+    if quick and not (folder / DONE).is_file():
+        folder = python_folder(QUICK_REQUIREMENTS)
+    return _finished(folder, "the Python clients") / "bin" / "python"
+
+
+def node() -> list[str]:
+    return ["env", f"NODE_PATH={_finished(node_folder(), 'the Node.js clients') / 'node_modules'}", _program("node")]
+
+
+def php() -> list[str]:
+    command = [_program("php"), "-d", "mysqli.allow_local_infile=1", "-d", "memory_limit=512M"]
+    modules = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=30, check=False).stdout.split()
+    if not {"mysqli", "pdo_mysql"} <= set(modules):
+        raise Unavailable(f"PHP lacks mysqli or pdo_mysql: run `{INSTALL_COMMAND}` as root on Debian")
+    return command
+
+
+PERL_MODULES = {"dbd-mysql": "DBD::mysql", "dbd-mariadb": "DBD::MariaDB"}
+
+
+def perl(name: str) -> list[str]:
+    # Debian's own: its packages are not for another perl that comes first in the path.
+    command = ["/usr/bin/perl"]
+    module = PERL_MODULES[name]
+    found = subprocess.run([*command, f"-M{module}", "-e", "1"], capture_output=True, timeout=30, check=False)
+    if found.returncode != 0:
+        raise Unavailable(f"Perl lacks {module}: run `{INSTALL_COMMAND}` as root on Debian")
+    return command
+
+
+def java() -> list[str]:
+    if not JDBC_JAR.is_file():
+        raise Unavailable(f"there is no {JDBC_JAR}: run `{INSTALL_COMMAND}` as root on Debian")
+    classes = _finished(java_folder(), "the Java driver's classes")
+    return [_program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{JDBC_JAR}"]
