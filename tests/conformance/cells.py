@@ -147,7 +147,7 @@ def judge(client: str, family: str, check: Check, proxy: Results | None, direct:
         return Cell(check.name, Verdict.LIMIT, limit.reason)
     differences = differing(proxy, direct)
     known = difference_of(client, family, check.name)
-    if known is not None and not faults and not {text.split(": ")[0] for text in differences} - {*known.paths}:
+    if known is not None and not faults and all(text.startswith(known.path) for text in differences):
         return Cell(check.name, Verdict.BY_DESIGN, known.reason)
     return Cell(check.name, Verdict.FAULT, details=(*faults, *differences))
 

@@ -1,12 +1,14 @@
 """The clients: what each is, and how its driver is started."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import places
-from servers.trees import cli_command
+from servers.releases import RELEASES
+from servers.trees import cli_command, find_tree, version
 
 DRIVERS = Path(__file__).parent / "drivers"
 
@@ -18,27 +20,37 @@ class Client:
     name: str
     title: str
     command: Callable[[], list[str]]
+    version: Callable[[], str]
     quick: bool = False  # in the half that CI runs
     tree: str = ""  # the release whose folder the client runs in, if it does
 
 
-def _python(name: str, title: str, *, quick: bool = False) -> Client:
+def _python(name: str, title: str, package: str, *, quick: bool = False) -> Client:
     def command() -> list[str]:
         return [str(places.python(quick=quick)), "-m", "conformance.drivers.python", name]
 
-    return Client(name, title, command, quick)
+    return Client(name, title, command, lambda: places.pinned_python(package), quick)
 
 
-def _node(name: str, title: str, *, quick: bool = False) -> Client:
-    return Client(name, title, lambda: [*places.node(), str(DRIVERS / "node.cjs"), name], quick)
+def _node(name: str, title: str, package: str, *, quick: bool = False) -> Client:
+    def command() -> list[str]:
+        return [*places.node(), str(DRIVERS / "node.cjs"), name]
+
+    return Client(name, title, command, lambda: places.pinned_node(package), quick)
 
 
 def _php(name: str, title: str, *, quick: bool = False) -> Client:
-    return Client(name, title, lambda: [*places.php(), str(DRIVERS / "php.php"), name], quick)
+    def command() -> list[str]:
+        return [*places.php(), str(DRIVERS / "php.php"), name]
+
+    return Client(name, title, command, lambda: places.debian_version("php-mysql", "php[0-9].[0-9]-mysql"), quick)
 
 
-def _perl(name: str, title: str, *, quick: bool = False) -> Client:
-    return Client(name, title, lambda: [*places.perl(name), str(DRIVERS / "perl.pl"), name], quick)
+def _perl(name: str, title: str) -> Client:
+    def command() -> list[str]:
+        return [*places.perl(name), str(DRIVERS / "perl.pl"), name]
+
+    return Client(name, title, command, lambda: places.debian_version(f"lib{name}-perl"))
 
 
 def _cli(release: str, title: str) -> Client:
@@ -46,31 +58,44 @@ def _cli(release: str, title: str) -> Client:
         cli_command(release)  # raises Unavailable
         return [sys.executable, "-m", "conformance.drivers.cli", release]
 
-    return Client(f"cli-{release}", title, command, quick=True, tree=release)
+    def number() -> str:
+        return re.sub(r"-.*", "", version(RELEASES[release], find_tree(RELEASES[release])))
+
+    return Client(f"cli-{release}", title, command, number, quick=True, tree=release)
 
 
 CLIENTS = {
     client.name: client
     for client in (
-        _cli("mysql-9.7", "mysql CLI 9.7"),
-        _cli("mariadb-10.11", "mariadb CLI 10.11"),
-        _cli("mariadb-11.8", "mariadb CLI 11.8"),
-        _python("pymysql", "PyMySQL", quick=True),
-        _python("aiomysql", "aiomysql"),
-        _python("asyncmy", "asyncmy"),
-        _python("connector-c", "mysql-connector-python (C)"),
-        _python("connector-pure", "mysql-connector-python (pure)"),
-        _python("mysqlclient", "mysqlclient", quick=True),
-        _node("mysql2", "node mysql2", quick=True),
-        _node("mysqljs", "node mysql (mysqljs)"),
-        _node("node-mariadb", "node mariadb"),
+        _cli("mysql-9.7", "mysql CLI"),
+        _cli("mariadb-10.11", "mariadb CLI"),
+        _cli("mariadb-11.8", "mariadb CLI"),
+        _python("pymysql", "PyMySQL", "PyMySQL", quick=True),
+        _python("aiomysql", "aiomysql", "aiomysql"),
+        _python("asyncmy", "asyncmy", "asyncmy"),
+        _python("connector-c", "mysql-connector-python (C)", "mysql-connector-python"),
+        _python("connector-pure", "mysql-connector-python (pure)", "mysql-connector-python"),
+        _python("mysqlclient", "mysqlclient", "mysqlclient", quick=True),
+        _node("mysql2", "node mysql2", "mysql2", quick=True),
+        _node("mysqljs", "node mysql (mysqljs)", "mysql"),
+        _node("node-mariadb", "node mariadb", "mariadb"),
         _php("php-mysqli", "PHP mysqli", quick=True),
         _php("php-pdo", "PHP PDO"),
         _perl("dbd-mysql", "Perl DBD::mysql"),
         _perl("dbd-mariadb", "Perl DBD::MariaDB"),
-        Client("connector-j", "MariaDB Connector/J", lambda: [*places.java(), "Jdbc"]),
-        _python("sqlalchemy", "SQLAlchemy on PyMySQL"),
-        _python("django", "Django on mysqlclient"),
-        Client("mycli", "mycli", lambda: [str(places.python()), "-m", "conformance.drivers.cli", "mycli"]),
+        Client(
+            "connector-j",
+            "MariaDB Connector/J",
+            lambda: [*places.java(), "Jdbc"],
+            lambda: places.debian_version("libmariadb-java"),
+        ),
+        _python("sqlalchemy", "SQLAlchemy, with PyMySQL", "SQLAlchemy"),
+        _python("django", "Django, with mysqlclient", "Django"),
+        Client(
+            "mycli",
+            "mycli",
+            lambda: [str(places.python()), "-m", "conformance.drivers.cli", "mycli"],
+            lambda: places.pinned_python("mycli"),
+        ),
     )
 }

@@ -38,5 +38,5 @@ def _present(clients: Sequence[Client]) -> tuple[list[Client], list[Missing]]:
             client.command()
             present.append(client)
         except Unavailable as exc:
-            missing.append(Missing(client.title, str(exc)))
+            missing.append(Missing(client.name, client.title, str(exc)))
     return present, missing

@@ -1,7 +1,9 @@
 """Where the installed clients are. Raises Unavailable, with what would help, for what is not there."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,3 +96,19 @@ def java() -> list[str]:
         raise Unavailable(f"there is no {JDBC_JAR}: run `{INSTALL_COMMAND}` as root on Debian")
     classes = _finished(java_folder(), "the Java driver's classes")
     return [_program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{JDBC_JAR}"]
+
+
+def pinned_python(package: str) -> str:
+    found = re.search(rf"^{re.escape(package)}==(.+)$", REQUIREMENTS.read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def pinned_node(package: str) -> str:
+    return str(json.loads(PACKAGE_JSON.read_text())["dependencies"][package])
+
+
+def debian_version(*packages: str) -> str:
+    """The upstream part of the version of the last of the packages (patterns) that is installed."""
+    command = ["dpkg-query", "--show", "--showformat", "${Version}\n", *packages]
+    lines = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout.split()
+    return re.sub(r"^\d+:|[-+].*", "", lines[-1]) if lines else ""

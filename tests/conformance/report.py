@@ -9,6 +9,7 @@ from conformance.cells import Cell, Run, Verdict
 from conformance.script import CHECKS, LOGINS
 
 LOGIN_PREFIX = "login: "
+PASSED = frozenset({Verdict.SAME, Verdict.PROXY_ONLY})
 
 HEADING = """# Conformance
 
@@ -20,7 +21,8 @@ error codes and texts; users, ports and times apart. Where the script says what 
 - **script**: how many of the checks below passed; some are for one client or one kind of server only.
 - **logins**: ways to log in, each with one `SELECT 1`: native or caching_sha2, with local TLS or without, with a
   database or without. Those that the server itself does not know run through the proxy only.
-- A letter stands for a limit of the client itself: the direct run shows it too.
+- A letter stands for a limit of the client itself, which the direct run shows too; or for one of the few things that
+  differ by design, which say so.
 """
 
 
@@ -28,6 +30,7 @@ error codes and texts; users, ports and times apart. Where the script says what 
 class Missing:
     """A client that could not be run."""
 
+    name: str
     title: str
     reason: str
 
@@ -37,13 +40,13 @@ def progress(run: Run) -> str:
     verdicts = Counter(cell.verdict for cell in run.cells)
     counts = ", ".join(f"{count} {verdict.value}" for verdict, count in verdicts.items())
     seconds = " + ".join(f"{value:.0f}" for value in run.seconds.values())
-    return f"{run.client.title:32} {run.server:14} {counts} ({seconds} s)"
+    return f"{run.client.name:20} {run.server:14} {counts} ({seconds} s)"
 
 
 def faults(runs: Iterable[Run]) -> list[str]:
     """What is wrong, with the details."""
     return [
-        f"{run.client.title} on {run.server}: {cell.check}\n" + "\n".join(f"    {detail}" for detail in cell.details)
+        f"{run.client.name} on {run.server}: {cell.check}\n" + "\n".join(f"    {detail}" for detail in cell.details)
         for run in runs
         for cell in run.cells
         if cell.verdict is Verdict.FAULT
@@ -74,7 +77,7 @@ class Reasons:
 def _share(cells: Sequence[Cell], reasons: Reasons) -> str:
     if not cells:
         return ""
-    good = sum(cell.verdict in (Verdict.SAME, Verdict.PROXY_ONLY) for cell in cells)
+    good = sum(cell.verdict in PASSED for cell in cells)
     bad = sum(cell.verdict is Verdict.FAULT for cell in cells)
     letters = sorted({reasons.letter(cell.reason) for cell in cells if cell.reason}, key=lambda text: (len(text), text))
     text = f"{good}/{len(cells)}" + (f", {bad} ✗" if bad else "")
@@ -93,7 +96,7 @@ def document(runs: Sequence[Run], missing: Sequence[Missing], versions: Mapping[
     reasons = Reasons()
     by_client: dict[str, dict[str, Run]] = {}
     for run in runs:
-        by_client.setdefault(run.client.title, {})[run.server] = run
+        by_client.setdefault(f"{run.client.title} {run.client.version()}", {})[run.server] = run
     head = ["client"]
     for server in versions:
         head += [f"{server}: script", "logins", f"{LOGINS} in a row"]
@@ -106,7 +109,7 @@ def document(runs: Sequence[Run], missing: Sequence[Missing], versions: Mapping[
     lines = [HEADING, "Servers: " + ", ".join(f"{name} ({version})" for name, version in versions.items()) + ".", ""]
     lines += ["## Clients", "", *table(rows), ""]
     lines += ["## Checks", "", *_check_table(by_client, versions, reasons), ""]
-    lines += ["## Limits of the clients", ""]
+    lines += ["## Letters", ""]
     lines += [f"- **{letter}** {reason}" for reason, letter in reasons.letters.items()]
     if missing:
         lines += ["", "## Not run", "", *(f"- {client.title}: {client.reason}" for client in missing)]
