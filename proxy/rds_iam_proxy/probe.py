@@ -11,9 +11,9 @@ from .greetings import DEFAULT_IDENTITY, Greetings
 from .logs import event
 from .upstream import Upstream
 
-FIRST_CLIENTS_WAIT_SECONDS = 5.0
+FIRST_CLIENTS_WAIT_SECONDS = 4.0
 """The first clients wait this long for the first probe; then they are greeted by what was known last. It is taken off
-the time that their login at RDS may last."""
+the time that their login at RDS may last, which must leave a token its 5 s."""
 
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
 
