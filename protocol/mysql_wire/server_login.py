@@ -112,8 +112,17 @@ class ServerLogin:
         self._step(HandshakeV10)
         return self.sequence.frame(greeting.encode())
 
-    def change_user(self, payload: bytes, before: LoginRequest) -> bytes:
-        """The answer to a COM_CHANGE_USER packet: always an AuthSwitchRequest with a new nonce."""
+    @property
+    def nonce(self) -> bytes:
+        """What the client's last answer was made over."""
+        return self._nonce
+
+    def change_user(self, payload: bytes, before: LoginRequest, last_nonce: bytes) -> bytes:
+        """The answer to a COM_CHANGE_USER packet: always an AuthSwitchRequest.
+
+        With a new nonce, but libmariadb (3.3, native) answers over the connection's last one whatever comes: it gets
+        that again, as from MariaDB's own server.
+        """
         self.sequence.next_id = 1
         message = ChangeUser.decode(payload, before)
         self._step(ChangeUser)
@@ -121,7 +130,8 @@ class ServerLogin:
         client_plugin = message.auth_plugin_name
         if Capability.PLUGIN_AUTH not in before.capabilities:
             client_plugin = NATIVE_PASSWORD
-        return self._auth_switch(client_plugin, self._lookup(message.request.user))
+        nonce = last_nonce if self._is_libmariadb else self._make_nonce()
+        return self._auth_switch(client_plugin, self._lookup(message.request.user), nonce)
 
     def receive(self, payload: bytes) -> ServerLoginEvent:
         """The next payload from the client."""
@@ -205,14 +215,14 @@ class ServerLogin:
         if client_plugin == self.plugin and client_plugin in _plugins(verifiers):
             return self._answered(response.auth_response)
         self._step(AuthSwitchRequest)
-        return Send(self._auth_switch(client_plugin, verifiers))
+        return Send(self._auth_switch(client_plugin, verifiers, self._make_nonce()))
 
-    def _auth_switch(self, client_plugin: str | None, verifiers: tuple[Verifier, ...]) -> bytes:
+    def _auth_switch(self, client_plugin: str | None, verifiers: tuple[Verifier, ...], nonce: bytes) -> bytes:
         """To the client's own plugin if it can be checked, otherwise to native, which every client has."""
         plugins = _plugins(verifiers)
         wished = client_plugin if client_plugin in (CACHING_SHA2_PASSWORD, NATIVE_PASSWORD) else None
         self.plugin = next(name for name in (wished, NATIVE_PASSWORD, CACHING_SHA2_PASSWORD) if name in plugins)
-        self._nonce = self._make_nonce()
+        self._nonce = nonce
         return self.sequence.frame(AuthSwitchRequest(self.plugin, self._nonce + b"\0").encode())
 
     def _answered(self, answer: bytes) -> Answered:

@@ -100,9 +100,9 @@ class FrontLogin:
         """Send the greeting. Raises OSError."""
         await self._stream.write(self.protocol.greeting())
 
-    async def change_user(self, payload: bytes, before: LoginRequest) -> None:
+    async def change_user(self, payload: bytes, before: LoginRequest, last_nonce: bytes) -> None:
         """Ask for the password of the user whom COM_CHANGE_USER names. Raises RemoteProtocolError, OSError."""
-        await self._stream.write(self.protocol.change_user(payload, before))
+        await self._stream.write(self.protocol.change_user(payload, before, last_nonce))
 
     async def authenticate(self) -> tuple[Account, LoginRequest]:
         """Who the client is and what it asks for, once it has proved its password. Raises LoginRefused, OSError."""

@@ -65,6 +65,7 @@ class Session:
         self._id = shared.live.new_id()
         self._began = shared.now()
         self._program = ""
+        self._last_nonce = b""
         self._greeted_late = 0.0  # seconds that the client's patience was used up before it could log in
         self._account: Account | None = None
         self._login: FrontLogin | None = None  # the one under way
@@ -220,6 +221,7 @@ class Session:
             rds.close()
             raise
         self._login = None
+        self._last_nonce = login.protocol.nonce
         self._upstream.watch.accepted += 1
         return rds
 
@@ -305,7 +307,7 @@ class Session:
         try:
             if self._stopping:
                 login.stop()
-            await login.change_user(payload, before)
+            await login.change_user(payload, before, self._last_nonce)
             self._account, request = await login.authenticate()
             new = await self._enter(login, request, greet_as)
         except RemoteProtocolError as exc:

@@ -215,7 +215,7 @@ def test_change_user_is_always_answered_by_a_switch() -> None:
     before = LoginRequest(b"app", None, 45, 0, LOGIN_CAPABILITIES, MariaDBCapability(0))
     login = Client().login
     packet = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20).change_user(
-        b"\x11app\0\0\0\x2d\0caching_sha2_password\0", before
+        b"\x11app\0\0\0\x2d\0caching_sha2_password\0", before, b"l" * 20
     )
     assert packet[3] == 1
     assert AuthSwitchRequest.decode(packet[4:]).plugin_name == SHA2
@@ -223,7 +223,7 @@ def test_change_user_is_always_answered_by_a_switch() -> None:
         b"app", None, 45, 0, LOGIN_CAPABILITIES & ~Capability.PLUGIN_AUTH, MariaDBCapability(0)
     )
     login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
-    packet = login.change_user(b"\x11app\0\0\0\x2d\0", without_plugins)
+    packet = login.change_user(b"\x11app\0\0\0\x2d\0", without_plugins, b"l" * 20)
     assert AuthSwitchRequest.decode(packet[4:]).plugin_name == NATIVE
     login.sequence.accept(Header(20, 2))
     login.receive(scramble_native_password(PASSWORD, b"n" * 20))
@@ -272,3 +272,15 @@ def test_libmariadb_gets_no_code_that_it_takes_for_a_broken_packet(attributes: b
     packet = client.login.failure(ERRPacket(2003, "HY000", b"cannot connect"))
     assert ERRPacket.decode(packet[4:]) == ERRPacket(code, "HY000", b"cannot connect")
     assert client.login.failure(ERRPacket(1045, "28000", b"no"))[5:7] == (1045).to_bytes(2, "little")
+
+
+def test_libmariadb_is_asked_again_over_the_last_nonce() -> None:
+    flags = LOGIN_CAPABILITIES | Capability.CONNECT_ATTRS
+    before = LoginRequest(b"app", None, 45, 0, flags, MariaDBCapability(0))
+    attributes = b"\x18\x0c_client_name\x0alibmariadb"
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    packet = login.change_user(b"\x11app\0\0\0\x2d\0mysql_native_password\0" + attributes, before, b"l" * 20)
+    assert AuthSwitchRequest.decode(packet[4:]).plugin_data == b"l" * 20 + b"\0"
+    login.sequence.accept(Header(20, 2))
+    login.receive(scramble_native_password(PASSWORD, b"l" * 20))
+    assert login.verify()
