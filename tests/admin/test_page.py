@@ -35,6 +35,7 @@ LOOKS: tuple[tuple[str, tuple[int, int], Scheme], ...] = (
 )
 
 pytestmark = pytest.mark.timeout(180)
+expect.set_options(timeout=20_000)  # milliseconds, for a busy machine
 
 
 @pytest.fixture(scope="module", autouse=True)
