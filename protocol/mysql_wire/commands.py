@@ -23,12 +23,10 @@ REPLICATION = frozenset({Command.COM_BINLOG_DUMP, Command.COM_BINLOG_DUMP_GTID, 
 UNANSWERED = frozenset({Command.COM_STMT_CLOSE, Command.COM_STMT_SEND_LONG_DATA, Command.COM_QUIT})
 """Commands that the server never answers."""
 
-_WATCHED = REPLICATION | {
-    Command.COM_QUIT,
-    Command.COM_QUERY,
-    Command.COM_PROCESS_KILL,
-    Command.COM_CHANGE_USER,
-}
+_QUERY = int(Command.COM_QUERY)  # plain numbers: this is looked at for each command
+_OTHERS_WATCHED = frozenset(
+    map(int, REPLICATION | {Command.COM_QUIT, Command.COM_PROCESS_KILL, Command.COM_CHANGE_USER})
+)
 
 _KILL = re.compile(
     rb"(?:\s|/\*(?!!|M!).*?\*/|--\s[^\n]*\n|#[^\n]*\n)*"
@@ -36,6 +34,10 @@ _KILL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _KILL_WORD = re.compile(rb"KILL", re.IGNORECASE)
+_BEFORE_KILL = frozenset(b" \t\n\r\f\v/-#Kk")
+"""What the text of a KILL begins with: white space, a comment, the word."""
+
+_SHORTEST_KILL = HEADER_LENGTH + 1 + len("KILL 1")
 
 
 @dataclass(slots=True)
@@ -90,10 +92,11 @@ class CommandScanner:
 
     def feed(self, data: memoryview) -> memoryview | bytes | bytearray:
         """Bytes from the client → bytes for RDS. Raises PacketTooLarge, UnexpectedPacket."""
-        if self._left >= len(data):
-            self._left -= len(data)
-            return data
-        if not self._left and not self._held and self._is_plain_packet(data):
+        if self._left:
+            if self._left >= len(data):
+                self._left -= len(data)
+                return data
+        elif not self._held and self._is_plain_packet(data):
             return data
         return self._feed_slowly(data)
 
@@ -111,9 +114,10 @@ class CommandScanner:
         if length != len(data) - HEADER_LENGTH:
             return False
         command = data[4]
-        if command in _WATCHED and (
-            command != Command.COM_QUERY or (length <= MAX_KILL_PAYLOAD and _KILL_WORD.search(data))
-        ):
+        if command == _QUERY:
+            if length <= MAX_KILL_PAYLOAD and _may_be_kill(data):
+                return False
+        elif command in _OTHERS_WATCHED:
             return False
         self._start_packet(length, data[3])
         if self._is_command:
@@ -167,16 +171,17 @@ class CommandScanner:
         Sequence ids of long LOCAL INFILE data wrap to 0, but never right after 255 with an empty packet, which ends
         the data. What remains is file data that answers a request with id 255: RDS's last bytes show that.
         """
-        continued = self._previous_length == MAX_PACKET_PAYLOAD
-        wrapped = self._previous_id == 255 and self._previous_length > 0
-        self._is_command = sequence_id == 0 and not continued and not wrapped and not self._infile_requested()
+        self._is_command = (
+            sequence_id == 0
+            and self._previous_length != MAX_PACKET_PAYLOAD  # else it continues that one
+            and not (self._previous_id == 255 and self._previous_length > 0)  # else the id has wrapped
+            and not (self._local_files and self._infile_requested())
+        )
         self._previous_length = length
         self._previous_id = sequence_id
 
     def _infile_requested(self) -> bool:
         """RDS's last packet is `len | ff | fb | file name`, up to its very last byte."""
-        if not self._local_files:
-            return False
         tail = self._tail
         found = tail.find(b"\xff\xfb")
         while found >= 0:
@@ -220,3 +225,11 @@ class CommandScanner:
             return packet
         packet[kill.start(1) : kill.end(1)] = b"%d" % target
         return frame(bytes(packet[HEADER_LENGTH:]), 0)
+
+
+def _may_be_kill(packet: memoryview) -> bool:
+    """Whether a COM_QUERY has to be looked at closely. Nearly all are ruled out by their first letter."""
+    if len(packet) < _SHORTEST_KILL:
+        return False
+    first = packet[HEADER_LENGTH + 1] or packet[HEADER_LENGTH + 3]  # `00 01` is before the text: no query attributes
+    return first in _BEFORE_KILL and _KILL_WORD.search(packet) is not None

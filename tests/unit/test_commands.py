@@ -1,5 +1,6 @@
 """CommandScanner: command starts in streams that are split anywhere."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -45,6 +46,10 @@ KILLS = [
     (b"KILL HARD QUERY %d", True),
     (b"/* ApplicationName=DBeaver */ KILL QUERY %d", True),
     (b"-- why\n# not\n KILL %d", True),
+    (b"# not\nKILL %d", True),
+    (b" KILL %d", True),
+    (b"\r\n\tKILL %d", True),
+    (b"\v\fKILL %d", True),
     (b"\x00\x01KILL QUERY %d", False),  # without QUERY_ATTRIBUTES these two bytes are text
     (b"KILL QUERY %d; SELECT 1", False),
     (b"KILL QUERY ID %d", False),
@@ -68,6 +73,11 @@ def test_kill_with_query_attributes() -> None:
 
 def test_kill_of_another_id_passes_unchanged() -> None:
     assert _feed(_scanner(), _query(b"KILL 5"), []) == _query(b"KILL 5")
+
+
+def test_kill_of_an_id_of_one_digit() -> None:
+    scanner = CommandScanner(NO_CAPABILITIES, lambda connection_id: connection_id + 4)
+    assert _feed(scanner, _query(b"kill 5"), []) == _query(b"kill 9")
 
 
 def test_a_long_statement_is_never_held_or_rewritten() -> None:
@@ -135,6 +145,7 @@ class Step:
 
 
 SMALL = st.binary(max_size=40)
+LIKE_COMMANDS = st.sampled_from([b"\x01", b"\x11abc", b"\x0c\x01\0\0\x70", b"\x03KILL 1"])
 
 
 @st.composite
@@ -153,26 +164,37 @@ def _huge_command(draw: st.DrawFn) -> list[Step]:
 @st.composite
 def _load_data(draw: st.DrawFn) -> list[Step]:
     """LOAD DATA LOCAL whose request comes at any sequence id, with file data that looks like commands."""
-    request_id = draw(st.integers(1, 255))
     name = draw(st.binary(min_size=1, max_size=20))
-    statement = Step(_query(b"LOAD DATA LOCAL"), (3,))
-    request = frame(b"\xfb" + name, request_id)
-    packets = []
-    sequence_id = request_id
-    for _ in range(draw(st.sampled_from([0, 1, 2, 300]))):
-        sequence_id = (sequence_id + 1) % 256
-        looks_like = draw(st.sampled_from([b"\x01", b"\x11abc", b"\x0c\x01\0\0\x70", b"\x03KILL 1"]))
-        packets.append(frame(looks_like, sequence_id))
-    packets.append(frame(b"", (sequence_id + 1) % 256))
-    return [statement, Step(b"".join(packets), (), draw(SMALL) + request)]
+    contents = [draw(LIKE_COMMANDS) for _ in range(draw(st.sampled_from([0, 1, 2, 300])))]
+    return _loaded(draw(st.integers(1, 255)), draw(SMALL), name, contents)
+
+
+def _loaded(request_id: int, before: bytes, name: bytes, contents: list[bytes]) -> list[Step]:
+    """The statement; the request, with `before` in front of it, and the file's packets."""
+    packets = [frame(content, (request_id + n) % 256) for n, content in enumerate([*contents, b""], start=1)]
+    return [
+        Step(_query(b"LOAD DATA LOCAL"), (3,)),
+        Step(b"".join(packets), (), before + frame(b"\xfb" + name, request_id)),
+    ]
 
 
 CONVERSATIONS = st.lists(st.one_of(_plain_command(), _plain_command(), _load_data()), max_size=6)
 
 
 @given(CONVERSATIONS, st.lists(st.integers(0, 4000), max_size=6))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=10_000 if os.environ.get("LONG_TESTS") else 500, deadline=None)
 def test_command_starts_are_found_as_a_full_parser_finds_them(conversation: list[list[Step]], cuts: list[int]) -> None:
+    _hold_conversation(conversation, cuts)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 255, 256, 257])
+def test_file_data_is_no_command_whatever_id_the_request_has(count: int) -> None:
+    next_command = [Step(_query(b"SELECT 1"), (3,))]
+    for request_id in range(1, 256):
+        _hold_conversation([_loaded(request_id, b"", b"file", count * [b"\x01"]), next_command], [])
+
+
+def _hold_conversation(conversation: list[list[Step]], cuts: list[int]) -> None:
     scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None)
     seen = 0
     for step in (step for steps in conversation for step in steps):
