@@ -4,6 +4,7 @@ After the login bytes are relayed untouched, so both legs must agree on everythi
 """
 
 from dataclasses import replace
+from functools import lru_cache
 
 from .constants import Capability, MariaDBCapability
 from .handshake import LoginRequest, ServerIdentity
@@ -38,6 +39,7 @@ FORMAT_CAPABILITIES = (
 """Flags that change the bytes of commands or answers."""
 
 
+@lru_cache(maxsize=256)  # clients are of a few kinds, and operations on flags are slow
 def offered(upstream: ServerIdentity, *, tls: bool) -> ServerIdentity:
     """The identity for our own greeting: RDS's, less what is not relayed."""
     flags = upstream.capabilities & ~NOT_RELAYED | LOGIN_CAPABILITIES
@@ -46,14 +48,20 @@ def offered(upstream: ServerIdentity, *, tls: bool) -> ServerIdentity:
 
 def asked(request: LoginRequest, upstream: ServerIdentity) -> LoginRequest:
     """The same login as RDS is to see it: only flags that RDS has, always over TLS."""
-    flags = request.capabilities & upstream.capabilities & ~NOT_RELAYED
-    flags |= LOGIN_CAPABILITIES | Capability.SSL
-    flags &= ~(Capability.CONNECT_ATTRS | Capability.LONG_PASSWORD)
-    flags |= upstream.capabilities & Capability.LONG_PASSWORD
-    if request.attributes is not None and Capability.CONNECT_ATTRS in upstream.capabilities:
-        flags |= Capability.CONNECT_ATTRS
+    flags = _asked_flags(request.capabilities, upstream.capabilities, request.attributes is not None)
     extended = request.mariadb_capabilities & upstream.mariadb_capabilities
     return replace(request, capabilities=flags, mariadb_capabilities=extended)
+
+
+@lru_cache(maxsize=256)
+def _asked_flags(client: Capability, upstream: Capability, has_attributes: bool) -> Capability:
+    flags = client & upstream & ~NOT_RELAYED
+    flags |= LOGIN_CAPABILITIES | Capability.SSL
+    flags &= ~(Capability.CONNECT_ATTRS | Capability.LONG_PASSWORD)
+    flags |= upstream & Capability.LONG_PASSWORD
+    if has_attributes and Capability.CONNECT_ATTRS in upstream:
+        flags |= Capability.CONNECT_ATTRS
+    return flags
 
 
 def same_format(request: LoginRequest, greeted_as: ServerIdentity, upstream: ServerIdentity) -> bool:
