@@ -161,8 +161,7 @@ class RDSLogin:
                     await stream.write(login.token(await self._get_token()))
                     self._enter(Step.VERDICT)
                 case LoggedIn(ok):
-                    if stream.tls is not None:  # TLS 1.3 sends its tickets only now
-                        self._trust.remember(stream.tls.session, reused=bool(stream.tls.session_reused))
+                    self._keep_session(stream.tls)
                     self._enter(Step.DONE)
                     return _for_client(ok)
                 case Failed(err):
@@ -172,6 +171,11 @@ class RDSLogin:
                 case OtherPlugin(plugin):
                     how = f"it wants {printable(plugin)}"
                     raise refusals.not_an_iam_user(self._target, self._db_user, how)
+
+    def _keep_session(self, tls: ssl.SSLSocket | None) -> None:
+        """For the next login to resume. Only now: TLS 1.3 sends its tickets after the handshake."""
+        if tls is not None and self._trust.wants_session(reused=bool(tls.session_reused)):
+            self._trust.remember(tls.session, reused=bool(tls.session_reused))
 
     async def _start_tls(self, stream: Stream, ssl_request: bytes) -> None:
         self._enter(Step.TLS)

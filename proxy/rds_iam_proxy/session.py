@@ -258,6 +258,8 @@ class Session:
                 self._rds = rds
                 ending = await self._relay_once(rds)
                 if ending.change_user is None:
+                    if ending.by is Side.RDS and rds.stream.was_reset:
+                        self._stream.reset()
                     break
                 changed = await self._change_user(rds, request, greet_as, ending.change_user)
                 if changed is None:
@@ -270,7 +272,8 @@ class Session:
         if self._farewell is not None and not greet_as.is_mariadb:
             await self._say_farewell(self._farewell)
             await self._stream.finish()
-        # Else closed at once, as servers do it: what a client sends now fails for it as it would there.
+        # Else closed at once, as servers do it, and reset where RDS did so (MariaDB at its wait_timeout): what a client
+        # sends now fails for it as it would there.
         return ending
 
     async def _relay_once(self, rds: UpstreamSession) -> Ending:

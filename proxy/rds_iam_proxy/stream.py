@@ -7,9 +7,11 @@ by readiness: `receive`, `send` and two callbacks. Asyncio's transports do neith
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import cast
 
 from mysql_wire.packet import HEADER_LENGTH, Header, Sequence
 
@@ -34,7 +36,7 @@ class EndOfStream(ConnectionError):
 class Stream:
     """Owns the socket. `close` may be called at any time, and any number of times."""
 
-    __slots__ = ("_fd", "_loop", "_socket", "_tls", "ended_by_peer")
+    __slots__ = ("_fd", "_loop", "_read_record", "_socket", "ended_by_peer")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -44,7 +46,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._fd = sock.fileno()
-        self._tls = False
+        self._read_record: Callable[[int, memoryview], int] | None = None  # None: there is no TLS
         self.ended_by_peer = False
 
     @property
@@ -101,13 +103,13 @@ class Stream:
             session=session,
         )
         self._socket = wrapped
-        self._tls = True
+        self._read_record = cast(Callable[[int, memoryview], int], wrapped.read)  # as recv_into, with less before it
         while True:
             try:
                 wrapped.do_handshake()
             except _BLOCKED as blocked:
                 await self._until_ready(blocked, write=False)
-            except ssl.SSLEOFError:
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 raise EndOfStream("closed during the TLS handshake") from None
             else:
                 return
@@ -193,29 +195,26 @@ class Stream:
         Gathers several TLS records, but begins none that might not fit: nothing stays behind in the TLS object, for
         which no readiness would be signalled. Raises OSError; SSLWantWriteError is one.
         """
-        if not self._tls:
+        read_record = self._read_record
+        if read_record is None:
             try:
                 return self._socket.recv_into(buffer)
             except BlockingIOError:
                 return None
-        filled = 0
         try:
-            while len(buffer) - filled >= MAX_TLS_RECORD:
-                count = self._socket.recv_into(buffer[filled:])
-                filled += count
-                if count < MAX_TLS_RECORD:
-                    break
+            count = filled = read_record(MAX_TLS_RECORD, buffer)
         except ssl.SSLWantReadError:
-            return filled or None
-        except OSError:
-            if not filled:
-                raise  # else it comes again with the next call
+            return None
+        with suppress(OSError):  # it comes again with the next call
+            while count == MAX_TLS_RECORD and len(buffer) - filled >= MAX_TLS_RECORD:
+                count = read_record(MAX_TLS_RECORD, buffer[filled:])
+                filled += count
         return filled
 
     @property
     def has_pending(self) -> bool:
         """Decrypted bytes wait in the TLS object."""
-        return self._tls and bool(self._socket.pending())  # type: ignore[attr-defined]
+        return self.tls is not None and bool(self.tls.pending())
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Write as much as goes now: the number of bytes. Raises OSError."""
@@ -249,12 +248,33 @@ class Stream:
         else:
             self._loop.add_writer(self._fd, callback)
 
-    def close(self) -> None:
-        """Close at once. The watches go first: the next connection may get the same descriptor number."""
+    @property
+    def was_reset(self) -> bool:
+        """The peer broke the connection off: there is no peer any more. Through TLS that reads like an ordinary end."""
+        try:
+            self._socket.getpeername()
+        except OSError:
+            return True
+        return False
+
+    def reset(self) -> None:
+        """Close by breaking the connection off."""
         if self._fd < 0:
             return
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._drop()
+
+    def close(self) -> None:
+        """Close at once."""
+        if self._fd < 0:
+            return
+        self._close_notify()
+        self._drop()
+
+    def _drop(self) -> None:
+        """The watches go first: the next connection may get the same descriptor number."""
         self.watch_readable(None)
         self.watch_writable(None)
-        self._close_notify()
         self._fd = -1
         self._socket.close()

@@ -22,6 +22,7 @@ AMAZON_ROOTS = "amazon-trust-roots.pem"  # RDS Proxy and Aurora Serverless v1
 MAX_CA_FILE = 4 * 1024 * 1024  # bytes; AWS's largest bundle has 0.2 MB
 DAY = 86400.0
 WARN_DAYS = 90
+RENEW_SECONDS = 60.0  # MySQL's servers forget a session after 300 s by default
 SESSION_LIFE = 3600.0  # seconds from the last handshake that showed a certificate
 
 _BUNDLES = {  # where those find their roots for whom none are bundled
@@ -50,6 +51,7 @@ class Trust:
         self._now = now
         self._session: ssl.SSLSession | None = None
         self._verified_at = 0.0
+        self._received_at = 0.0
 
     def for_host(self, host: str) -> "Trust":
         """The same trust towards another host, with no TLS session to resume; no file is read again."""
@@ -78,6 +80,13 @@ class Trust:
             self._session = None
         return self._session
 
+    def wants_session(self, *, reused: bool) -> bool:
+        """Whether to take the session off the socket of a login that worked, which is slow, and `remember` it.
+
+        That of a resumed login is of use only when the one that is kept comes near the age at which servers forget it.
+        """
+        return not reused or self._now() - self._received_at >= RENEW_SECONDS
+
     def remember(self, session: ssl.SSLSession | None, *, reused: bool) -> None:
         """Keep the session of a login that worked; `reused`: the socket's `session_reused`.
 
@@ -90,6 +99,7 @@ class Trust:
         elif self.session is None:
             return
         self._session = session
+        self._received_at = self._now()
 
     def forget(self) -> None:
         """Make the next handshake a full one."""
@@ -111,6 +121,12 @@ def _context(roots: _Roots) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     context.check_hostname = True
     context.hostname_checks_common_name = False
+    # MySQL's servers take NIST curves only, and OpenSSL guesses another one first: each handshake would begin twice.
+    # Every TLS server has this one (RFC 8446, 9.1).
+    context.set_ecdh_curve("prime256v1")
+    # MySQL's servers close without a close_notify. OpenSSL would send an alert to what is closed, and the reset that
+    # comes back would hide how RDS ended. That nothing was cut off is not for TLS to say here: packets have lengths.
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     # The same on all Python versions: whole chains up to a root only, no intermediate as an anchor.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
     context.load_verify_locations(cadata=roots.certificates)

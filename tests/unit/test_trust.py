@@ -1,4 +1,5 @@
 import datetime
+import hashlib
 import ssl
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from rds_iam_proxy.certificates import Certificate, make_ca, make_server_certificate
 from rds_iam_proxy.errors import ConfigError
-from rds_iam_proxy.trust import SESSION_LIFE, Trust
+from rds_iam_proxy.trust import RENEW_SECONDS, SESSION_LIFE, Trust
 
 HOST = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
 PROXY = "p.proxy-abc123.us-east-2.rds.amazonaws.com"
@@ -208,6 +209,37 @@ def test_a_remembered_session_is_resumed_until_the_hour_is_over(ca_file: Path, t
     trust.remember(second.session, reused=True)
     assert trust.session is None
     assert not handshake(trust, server).session_reused
+
+
+def test_a_session_is_taken_off_a_resumed_login_only_before_servers_forget_the_one_that_is_kept(
+    ca_file: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    trust = Trust(HOST, ca_file, now=clock)
+    server = server_context(make_server_certificate((HOST,), issuer=CA), tmp_path)
+    assert trust.wants_session(reused=False)
+    trust.remember(handshake(trust, server).session, reused=False)
+
+    assert trust.wants_session(reused=False)
+    assert not trust.wants_session(reused=True)
+    clock.now += RENEW_SECONDS
+    assert trust.wants_session(reused=True)
+    trust.remember(handshake(trust, server).session, reused=True)
+    assert not trust.wants_session(reused=True)
+
+
+def test_a_server_of_nist_curves_takes_the_first_client_hello(ca_file: Path, tmp_path: Path) -> None:
+    server = server_context(make_server_certificate((HOST,), issuer=CA), tmp_path)
+    server.maximum_version = ssl.TLSVersion.TLSv1_3
+    server.set_ecdh_curve("prime256v1")
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    us = Trust(HOST, ca_file).context.wrap_bio(to_client, to_server, server_hostname=HOST)
+    them = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (us, them):
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    hello_retry_request = hashlib.sha256(b"HelloRetryRequest").digest()  # RFC 8446, 4.1.3: its random
+    assert hello_retry_request not in to_client.read()
 
 
 def test_a_session_can_be_forgotten_and_none_changes_nothing(ca_file: Path, tmp_path: Path) -> None:
