@@ -5,7 +5,7 @@ PYTHON ?= python3
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers unit conformance bench bench-smoke docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients unit conformance bench bench-smoke docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -15,6 +15,7 @@ help:
 	@echo "make floors       import-linter: a module imports only from lower floors"
 	@echo "make unit         the tests that need no server: seconds"
 	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make clients      install the clients of the conformance tests that CI runs (packages as root on Debian)"
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
@@ -27,7 +28,7 @@ help:
 demo: $(VENV)/installed
 	$(VENV)/bin/rds-iam-proxy demo
 
-test: lint types floors servers
+test: lint types floors servers clients
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/installed-dev
@@ -47,6 +48,10 @@ servers: $(VENV)/installed-dev
 	else \
 	    echo "servers: not root, so nothing is installed"; \
 	fi
+
+# The clients of the quick half of the conformance matrix.
+clients: $(VENV)/installed-dev
+	@PYTHONPATH=tests $(VENV)/bin/python -m conformance.install --quick || echo "clients: tests of what is missing will be skipped"
 
 unit: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/unit

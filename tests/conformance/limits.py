@@ -96,14 +96,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "by design: PHP's mysqlnd knows the SQLSTATE of this refusal only after it was asked for the password in clear,"
         " which the proxy never does (HY000 instead of 28000)",
     ),
-    Difference(
-        "",
-        "closed by the server",
-        "mariadb",
-        "[2].error.",
-        "by design: at wait_timeout MariaDB resets a connection without TLS, but ends the proxy's, which has TLS, in"
-        " good order; so some clients say of the next statement 2013 instead of 2006",
-    ),
 )
 
 

@@ -66,14 +66,18 @@ def test_a_client_that_only_the_proxy_lets_in_must_get_the_right_answers() -> No
 
 
 def test_a_difference_by_design_covers_its_own_path_only() -> None:
-    check = Check("closed by the server", (query("A"), query("B"), query("C", fails="may")))
+    check = Check("refused change of user", (query("A"), query("B", fails="yes")))
 
-    def results(code: int, second: str = "1") -> list[dict[str, Any]]:
-        return [*_rows(("1",)), *_rows((second,)), *_error(code)]
+    def results(sqlstate: str, first: str = "1") -> list[dict[str, Any]]:
+        return [*_rows((first,)), {"error": {"code": 1045, "sqlstate": sqlstate}}]
 
-    assert judge("pymysql", "mariadb", check, results(2013), results(2006)).verdict is Verdict.BY_DESIGN
-    assert judge("pymysql", "mysql", check, results(2013), results(2006)).verdict is Verdict.FAULT
-    assert judge("pymysql", "mariadb", check, results(2013, "2"), results(2006)).verdict is Verdict.FAULT
+    def verdict(client: str, family: str, proxy: list[dict[str, Any]]) -> Verdict:
+        return judge(client, family, check, proxy, results("28000")).verdict
+
+    assert verdict("php-mysqli", "mysql", results("HY000")) is Verdict.BY_DESIGN
+    assert verdict("php-mysqli", "mariadb", results("HY000")) is Verdict.FAULT
+    assert verdict("pymysql", "mysql", results("HY000")) is Verdict.FAULT
+    assert verdict("php-mysqli", "mysql", results("HY000", "2")) is Verdict.FAULT
 
 
 def test_users_ports_and_times_are_masked_and_nothing_else() -> None:
