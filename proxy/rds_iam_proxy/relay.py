@@ -184,9 +184,8 @@ class Direction:
             self._end(self._name, "closed")
             return
         self.byte_count += count
-        data: Bytes = self._buffer[:count]
-        if self._transform is not None:
-            data = self._transform(self._buffer[:count])
+        view = self._buffer[:count]
+        data = view if self._transform is None else self._transform(view)
         if data:
             self._send(data)
 

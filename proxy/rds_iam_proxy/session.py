@@ -149,10 +149,9 @@ class Session:
     # --- its life ---
 
     async def run(self) -> None:
-        started = self._shared.now()
         try:
             greet_as = await self._ask_greeting()
-            self._greeted_late = self._shared.now() - started
+            self._greeted_late = self._shared.now() - self._began
             login = self._login = self._new_login(greet_as)
             try:
                 ending = await self._serve(login, greet_as)
@@ -167,10 +166,10 @@ class Session:
                 if self._login is not None:
                     self._login.refuse_at_once(stopping())
                 if self._rds is not None:
-                    self._log_end(Ending(Side.PROXY, "cut"), self._shared.now() - started)
+                    self._log_end(Ending(Side.PROXY, "cut"))
                 raise
             else:
-                self._log_end(ending, self._shared.now() - started)
+                self._log_end(ending)
         except OSError as exc:
             self._upstream.watch.abandoned += self._rds is None
             reason = "client left" if isinstance(exc, EndOfStream) else exc.strerror or type(exc).__name__
@@ -337,22 +336,21 @@ class Session:
     def _log_fault(self, exc: Exception) -> None:
         event(log, logging.ERROR, "internal error", id=self._id, peer=str(self._peer), exception=exc)
 
-    def _log_end(self, ending: Ending, seconds: float) -> None:
-        account = self._known_account()
-        up, down = self._meter.bytes
+    def _log_end(self, ending: Ending) -> None:
+        view = self.view()
         event(
             log,
             logging.INFO,
             "session ended",
-            id=self._id,
-            account=account.user,
-            peer=str(self._peer),
-            target=self.target.name,
-            program=self._program or None,
-            db_user=account.db_user,
-            seconds=round(seconds, 3),
-            bytes_from_client=up,
-            bytes_from_rds=down,
+            id=view.id,
+            account=view.account,
+            peer=view.peer,
+            target=view.target,
+            program=view.program or None,
+            db_user=view.db_user,
+            seconds=round(view.age_seconds, 3),
+            bytes_from_client=view.bytes_from_client,
+            bytes_from_rds=view.bytes_from_rds,
             closed_by=str(ending.by),
             why=ending.why,
         )
