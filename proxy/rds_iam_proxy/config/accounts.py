@@ -109,12 +109,13 @@ def _from_variable(name: str, around: Surroundings) -> bytes:
 
 def _from_file(path: Path, around: Surroundings) -> bytes:
     try:
-        with resolved(path, around).open("rb") as file:
+        path = resolved(path, around)
+        with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = file.read(_MAX_PASSWORD_FILE)
     except OSError as exc:
         raise ValueError(f"the file cannot be read: {exc.strerror}") from None
-    if open_to_others(mode):
+    if open_to_others(mode, path, around):
         raise ValueError(
             f"group or others may read or write the file (mode {mode & 0o777:04o}): chmod 600 it"
             " (a secret mounted into a container: mode 0400)"

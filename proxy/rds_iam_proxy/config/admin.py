@@ -55,7 +55,7 @@ def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str
     except OSError as exc:
         faults.append(f"{key}: cannot read {path}: {exc.strerror}")
         return None
-    if open_to_others(mode):
+    if open_to_others(mode, path, around):
         faults.append(f"{key}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:
         faults.append(f"{key}: {path} holds {length} characters, a token has at least {MIN_TOKEN}; write random ones")

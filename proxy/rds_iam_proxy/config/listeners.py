@@ -63,7 +63,7 @@ def _file(entry: Entry[ListenerTable], key: str, around: Surroundings, faults: l
     except OSError as exc:
         faults.append(f"{entry.place.key(key)}: cannot read {path}: {exc.strerror}")
         return None
-    if key == "tls_key" and open_to_others(mode):
+    if key == "tls_key" and open_to_others(mode, path, around):
         faults.append(
             f"{entry.place.key(key)}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it"
         )

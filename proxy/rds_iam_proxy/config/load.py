@@ -99,7 +99,8 @@ def from_file(
         process=read_table(ProcessTable, _only(root, "drain_timeout"), Place(), faults),
         process_flags=_read_flags(ProcessTable, {"drain_timeout": "drain_timeout"}, flags, faults),
     )
-    if open_to_others(mode) and any(
+    around = Surroundings(environ, path.parent, rds_name_behind)
+    if open_to_others(mode, path, around) and any(
         {"password_hash", "next_password_hash"} & entry.given for entry in entries.accounts
     ):
         faults.append(
@@ -109,7 +110,7 @@ def from_file(
     if root:
         missing = [key for key in ("targets", *_TABLE_ARRAYS) if not root.get(key)]
         faults.extend(f"{key}: none; there must be at least one {_header(key)}" for key in missing)
-    return _build(entries, Surroundings(environ, path.parent, rds_name_behind), faults, (path,))
+    return _build(entries, around, faults, (path,))
 
 
 def from_flags(
