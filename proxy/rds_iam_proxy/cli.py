@@ -43,6 +43,13 @@ _NO_SUCH_FLAG = (
     " a secret."
 )
 
+_COMPLETION_FLAGS = ("--install-completion", "--show-completion")
+_COMPLETION_BY_NAME = (
+    "which shell this is cannot be told, or there is no completion for it. Name it yourself: bash, zsh and fish have"
+    " one. For bash:\n"
+    "  _RDS_IAM_PROXY_COMPLETE=source_bash rds-iam-proxy >> ~/.bashrc"
+)
+
 _log = logging.getLogger(__name__)
 
 app = typer.Typer(
@@ -62,12 +69,15 @@ def run(args: Sequence[str], programs: Programs | None = None) -> int:
     try:
         typer.main.get_command(app)(args=list(args), prog_name=_NAME, obj=programs or Programs())
     except SystemExit as exc:  # how typer returns
-        return exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        return _no_completion() if code and _wants_completion(args) else code
     except ConfigError as exc:
         return _report(exc.faults)
     except KeyboardInterrupt:
         return 130
     except Exception as exc:
+        if isinstance(exc, OSError) and _wants_completion(args):  # shellingham's, where there is no /proc and no ps
+            return _no_completion()
         sys.stderr.write(f"{_NAME}: unexpected error: {type(exc).__name__}: {escaped(str(exc))}\n")
         event(_log, logging.DEBUG, "unexpected error", exception=exc)
         return 1
@@ -77,6 +87,15 @@ def run(args: Sequence[str], programs: Programs | None = None) -> int:
 def _has_password_flag(args: Sequence[str]) -> bool:
     flags = list(args)[: args.index("--")] if "--" in args else args
     return any(arg == "--password" or arg.startswith("--password=") for arg in flags)
+
+
+def _wants_completion(args: Sequence[str]) -> bool:
+    return any(arg in _COMPLETION_FLAGS for arg in args[:1])
+
+
+def _no_completion() -> int:
+    sys.stderr.write(f"{_NAME}: {_COMPLETION_BY_NAME}\n")
+    return 1
 
 
 def _report(faults: Sequence[str]) -> int:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from running_proxy import MODULE, clean_environment
 
 
@@ -30,3 +32,29 @@ def test_script_for_the_shell_is_printed(tmp_path: Path) -> None:
     shell = ["/bin/bash", "-c", script]
     done = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert "complete -o default -F" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--install-completion", "--show-completion"])
+@pytest.mark.parametrize(
+    "found",
+    ["raise FileNotFoundError('ps not found')", "raise ShellDetectionFailure", "return 'dash', '/bin/dash'"],
+)
+def test_shell_that_cannot_be_told_is_to_be_named(tmp_path: Path, flag: str, found: str) -> None:
+    """As in a machine without /proc and ps, in a process that no shell began, in a shell without completion."""
+    (tmp_path / "shellingham.py").write_text(
+        f"class ShellDetectionFailure(EnvironmentError): ...\ndef detect_shell():\n    {found}\n"
+    )
+    environment = clean_environment(tmp_path, None)
+    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+    command = [sys.executable, *MODULE, flag]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "unexpected error" not in done.stderr
+    assert "Traceback" not in done.stderr
+    *_, line = done.stderr.splitlines()
+
+    told = ["/bin/bash", "-c", line.replace("rds-iam-proxy >>", f"{sys.executable} {' '.join(MODULE)} >>")]
+    subprocess.run(told, env=environment, timeout=30, check=True)
+    loaded = ["/bin/bash", "-c", ". ~/.bashrc; complete -p rds-iam-proxy"]
+    done = subprocess.run(loaded, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert "-F _rds_iam_proxy_completion" in done.stdout, done.stderr
