@@ -20,6 +20,7 @@ from pathlib import Path
 from .clients import SWEEP_SECONDS
 from .config import Config, Listener
 from .endpoint import Address
+from .errors import ConfigError
 from .logs import escaped, event
 from .server import new_event_loop
 from .service import Service
@@ -51,7 +52,12 @@ def run_job(job: Job, config: Config, password: str) -> int:
 
     Raises ConfigError.
     """
-    with tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=_folder_for_sockets(job.environ)) as folder:
+    where = _folder_for_sockets(job.environ)
+    try:
+        private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
+    except OSError as exc:
+        raise ConfigError([f"no folder for the socket in {where}: {exc.strerror}; set XDG_RUNTIME_DIR"]) from exc
+    with private_folder as folder:
         binds: tuple[Path | Address, ...] = (Path(folder) / _SOCKET, Address("127.0.0.1", 0))
         private = replace(
             config,
@@ -151,11 +157,12 @@ async def _sweep(service: Service) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         service.clients.sweep()
+        service.tell_again()
 
 
-def _folder_for_sockets(environ: Mapping[str, str]) -> str | None:
+def _folder_for_sockets(environ: Mapping[str, str]) -> str:
     """The user's own folder in memory, if there is one; never one whose name is too long for a socket's path."""
-    for folder in (environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+    for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
         room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{_SOCKET}")
         if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
             return folder

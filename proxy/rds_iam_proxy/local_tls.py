@@ -73,16 +73,32 @@ def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent)  # 0600
-    except OSError:
+    except OSError as exc:
         # No folder to keep it in: it lives as long as the process.
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(pem)
-            file.flush()
-            return _load(Path(file.name), Path(file.name))
+        try:
+            return _load_unkept(pem)
+        except OSError:
+            raise ConfigError(
+                [f"no folder for the certificate of local TLS: {path.parent}: {exc.strerror}; set XDG_STATE_HOME"]
+            ) from exc
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)
     Path(name).replace(path)
     return _load(path, path)
+
+
+def _load_unkept(pem: bytes) -> tuple[ssl.SSLContext, bytes]:
+    """OpenSSL reads files only, and there may be none that can be written: then one in memory. Raises OSError."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pem)
+            file.flush()
+            return _load(Path(file.name), Path(file.name))
+    with os.fdopen(os.memfd_create("local-tls"), "wb") as memory:
+        memory.write(pem)
+        memory.flush()
+        path = Path(f"/proc/self/fd/{memory.fileno()}")
+        return _load(path, path)
 
 
 def _is_private(path: Path) -> bool:
