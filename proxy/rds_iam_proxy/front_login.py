@@ -144,12 +144,14 @@ class FrontLogin:
 
     def _log(self, refused: LoginRefused) -> None:
         user, peer, text = printable(self._user), str(self._peer), refused.err.message.decode("utf-8", "replace")
+        is_new = self._watch.refuse(RefusedLogin(user, peer, refused.reason, refused.err.code, text, refused.detail))
         event(
             log,
-            logging.WARNING,
+            logging.WARNING if is_new else logging.DEBUG,
             "login refused",
             id=self._id,
             peer=peer,
+            pid=self._peer.pid,
             user=user,
             target=self._target,
             reason=refused.reason,
@@ -157,7 +159,6 @@ class FrontLogin:
             text=text,
             detail=refused.detail or None,
         )
-        self._watch.refuse(RefusedLogin(user, peer, refused.reason, refused.err.code, text, refused.detail))
 
     async def _read_answer(self) -> None:
         login = self.protocol

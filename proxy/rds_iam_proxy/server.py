@@ -113,6 +113,7 @@ async def _tick(service: Service, reloader: Reloader, stopping: _Stopping, lifec
         await asyncio.sleep(SWEEP_SECONDS)
         lifecycle.notifier.alive()
         service.clients.sweep()
+        service.tell_again()
         reloader.look_at_files()
         most = lifecycle.quit_after_idle
         if most is not None and service.clients.empty_seconds >= most and not stopping.asked.is_set():

@@ -112,6 +112,23 @@ class Service:
         self._open_doors(config, wiring, new)
         self._start_probes()
 
+    def tell_again(self, *, at_once: bool = False) -> None:
+        """Log how often errors came again; to be called from time to time."""
+        for name, route in self._wiring.routes.items():
+            for login, times in route.upstream.watch.tell_again(at_once=at_once):
+                event(
+                    log,
+                    logging.WARNING,
+                    "login refused again",
+                    times=times,
+                    peer=login.peer,
+                    user=login.user,
+                    target=name,
+                    reason=login.reason,
+                    code=login.code,
+                    text=login.text,
+                )
+
     async def drain(self, stop_now: asyncio.Event) -> int:
         """Accept nobody, and give the sessions `drain_timeout` seconds, or until `stop_now`, to end.
 
@@ -131,6 +148,7 @@ class Service:
             door.listening.close()  # if its task never ran
         for tokens in self._wiring.tokens.values():
             tokens.close()
+        self.tell_again(at_once=True)
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """The one place where tasks are made: the loop itself would forget them."""

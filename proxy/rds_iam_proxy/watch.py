@@ -21,6 +21,9 @@ MAX_DB_USERS = 200
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bounds of the histograms."""
 
+UNTOLD_SECONDS = 60.0
+"""How long an error that comes again is only counted, after the log has told it."""
+
 SILENCE_SECONDS = 1.0
 """How long nothing must have been sent either way before a session counts as idle."""
 
@@ -115,7 +118,14 @@ class SeenError:
     latest: RefusedLogin
     first_at: float
     last_at: float
+    told_at: float
     count: int = 1
+    untold: int = 0
+    """How many of them the log has not told."""
+
+
+def _is_recent(seen: SeenError, now: float) -> bool:
+    return 0 <= now - seen.told_at < UNTOLD_SECONDS  # the clock may be set back
 
 
 class Health(StrEnum):
@@ -147,6 +157,8 @@ class TargetWatch:
     """By DB user, the latest last."""
     errors: OrderedDict[RefusedLogin, SeenError] = field(default_factory=OrderedDict)
     """The latest last."""
+    forgotten: list[SeenError] = field(default_factory=list)
+    """Those that had to make room, and of which the log has to tell yet."""
     last_login: float | None = None
     certificate_expires: float | None = None
     """Of the certificate that RDS showed last; seconds since 1970."""
@@ -179,19 +191,38 @@ class TargetWatch:
         if len(self.attempts) > MAX_DB_USERS:
             self.attempts.popitem(last=False)
 
-    def refuse(self, login: RefusedLogin) -> None:
-        """A client was told that it cannot log in."""
+    def refuse(self, login: RefusedLogin) -> bool:
+        """A client was told that it cannot log in. Returns whether the log tells it: not what it has just told."""
         self.refused[login.reason] += 1
         now, key = self.wall(), login.same()
         seen = self.errors.pop(key, None)
+        is_new = seen is None or not _is_recent(seen, now)
         if seen is None:
-            seen = SeenError(login, now, now)
+            seen = SeenError(login, now, now, now)
         else:
             seen.count += 1
             seen.latest, seen.last_at = login, now
+        if is_new:
+            seen.told_at = now
+        else:
+            seen.untold += 1
         self.errors[key] = seen
         if len(self.errors) > MAX_ERRORS:
-            self.errors.popitem(last=False)
+            _, oldest = self.errors.popitem(last=False)
+            if oldest.untold:
+                self.forgotten.append(oldest)
+        return is_new
+
+    def tell_again(self, *, at_once: bool = False) -> list[tuple[RefusedLogin, int]]:
+        """Errors that came so many times more since the log told them, a while ago. Now it has told these too."""
+        now = self.wall()
+        due = [seen for seen in self.errors.values() if seen.untold and (at_once or not _is_recent(seen, now))]
+        due += self.forgotten
+        self.forgotten.clear()
+        told = [(seen.latest, seen.untold) for seen in due]
+        for seen in due:
+            seen.untold, seen.told_at = 0, now
+        return told
 
     def health(self, *, breaker_open: bool) -> tuple[Health, str]:
         """What the last logins say about the target, and why; it is not dialled for this."""

@@ -8,6 +8,7 @@ from rds_iam_proxy.rds_login import Step
 from rds_iam_proxy.watch import (
     MAX_DB_USERS,
     MAX_ERRORS,
+    UNTOLD_SECONDS,
     Health,
     Histogram,
     Phase,
@@ -125,6 +126,30 @@ def test_errors_that_differ_in_numbers_only_are_one_with_the_latest_text(watch: 
         watch.refuse(RefusedLogin("a", "127.0.0.1", "limited", 1040, f"not within {seconds} s", ""))
     (seen,) = watch.errors.values()
     assert (seen.count, seen.latest.text) == (2, "not within 7.5 s")
+
+
+def test_log_tells_an_error_once_and_then_how_often_it_came_again(clock: Clock, watch: TargetWatch) -> None:
+    one, other = (RefusedLogin(user, "127.0.0.1", "wrong password", 1045, "no", "") for user in ("a", "b"))
+    assert [watch.refuse(error) for error in (one, one, other, one)] == [True, False, True, False]
+    assert watch.tell_again() == [], "not before the time is up"
+    clock.time += UNTOLD_SECONDS
+    assert watch.tell_again() == [(one, 2)]
+    assert not watch.refuse(one), "a storm is one line a minute"
+    assert watch.tell_again(at_once=True) == [(one, 1)]
+    assert watch.tell_again(at_once=True) == []
+    clock.time += UNTOLD_SECONDS
+    assert watch.refuse(one)
+    clock.time -= 1
+    assert watch.refuse(one), "the clock was set back"
+
+
+def test_count_of_an_error_that_is_forgotten_is_still_told(watch: TargetWatch) -> None:
+    first = RefusedLogin("first", "127.0.0.1", "unknown user", 1045, "no", "")
+    assert [watch.refuse(first), watch.refuse(first)] == [True, False]
+    for number in range(MAX_ERRORS):
+        assert watch.refuse(RefusedLogin(f"user {number}", "127.0.0.1", "unknown user", 1045, "no", ""))
+    assert watch.tell_again() == [(first, 1)]
+    assert watch.tell_again() == []
 
 
 @pytest.mark.parametrize(
