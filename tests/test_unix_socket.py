@@ -50,8 +50,11 @@ def test_login_by_password_through_the_socket(real_server: RealServer, tmp_path:
         with pytest.raises(pymysql.err.OperationalError) as caught:
             connect(path, password="wrong")
         assert caught.value.args[0] == 1045
-        assert f"uid:{os.geteuid()}" in {entry.get("peer") for entry in proxy.events("login refused")}
+        (refused,) = proxy.events("login refused")
+        assert (refused["peer"], refused["pid"]) == (f"uid:{os.geteuid()}", os.getpid())
         assert proxy.stop() == 0
+        ended = proxy.events("session ended")[0]
+        assert (ended["peer"], ended["pid"]) == (f"uid:{os.geteuid()}", os.getpid())
     assert not path.exists(), "removed at the end"
 
 

@@ -234,6 +234,7 @@ def test_session_that_the_server_ends_is_ended_and_no_other(real_server: RealSer
             cursor.execute(f"KILL CONNECTION {number}")
         ended = proxy.wait_for("session ended", since=position)
         assert (ended["closed_by"], ended["account"]) == ("rds", USER)
+        assert (ended["db_user"], ended["iam_identity"]) == ("user_batch", "default credentials")
         with pytest.raises(pymysql.err.OperationalError):
             one.ping(reconnect=False)
         other.ping(reconnect=False)
