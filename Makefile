@@ -5,7 +5,7 @@ PYTHON ?= python3
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients unit conformance bench bench-smoke docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients unit conformance bench bench-smoke churn docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -19,6 +19,7 @@ help:
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
+	@echo "make churn        logins of all kinds at full speed: memory and descriptors must stay flat (20 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md from the texts of the errors"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
@@ -66,6 +67,9 @@ bench: servers
 
 bench-smoke: servers
 	PYTHONPATH=tests $(VENV)/bin/python -m bench smoke
+
+churn: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m bench churn
 
 docs: $(VENV)/installed
 	$(VENV)/bin/python docs/make_troubleshooting.py

@@ -1,4 +1,4 @@
-"""`python -m bench run | smoke | report`: measures, prints which targets hold, writes docs/benchmarks.md."""
+"""`python -m bench run | smoke | report | churn`: measures, prints which targets hold, writes docs/benchmarks.md."""
 
 import argparse
 import datetime
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from servers.errors import Broken, Unavailable
 
-from . import machine, report
+from . import churn, machine, report
 from .figures import Figures
 from .lab import Lab, open_lab
 from .measures import bulk, logins, many, memory, queries, startup
@@ -37,12 +37,14 @@ MEASURES: Mapping[str, Measure] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: it ran, whatever the figures say; 1: a part of it did not work."""
+    """0: it ran, whatever the figures say; 1: a part of it did not work, or after `churn` something has grown."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "report":
             report.write([Run.load(path) for path in options.results or _latest()], DOCS)
             return 0
+        if options.command == "churn":
+            return 0 if churn.run(options.minutes, options.clients, on_asyncio=options.asyncio) else 1
         smoke = options.command == "smoke"
         scale = SMOKE if smoke else Scale(options.rounds, options.factor)
         run = _run(None if smoke else options.only, scale)
@@ -68,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--factor", type=float, default=1.0, help="of all durations and counts; below 1 is provisional")
     run.add_argument("--only", action="append", choices=list(MEASURES), help="this measure; may be repeated")
     commands.add_parser("smoke", help="every measure for a moment; fails only if something does not work")
+    flat = commands.add_parser("churn", help="logins of all kinds at full speed; fails if memory or descriptors grow")
+    flat.add_argument("--minutes", type=float, default=20.0)
+    flat.add_argument("--clients", type=int, default=8, help="processes; default 8")
+    flat.add_argument("--asyncio", action="store_true", help="the proxy without uvloop")
     again = commands.add_parser("report", help="write docs/benchmarks.md again from the last two runs, or from these")
     again.add_argument("results", type=Path, nargs="*")
     return parser

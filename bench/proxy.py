@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rds_iam_proxy.certificates import make_server_certificate
-from running_proxy import PASSWORD, ROOT, USER, clean_environment
+from running_proxy import PASSWORD, ROOT, USER, clean_environment, without_uvloop
 from servers.real_server import RealServer
 
 from .process import free_port, started, wait_until_listening
@@ -30,11 +30,20 @@ class ProxyProcess:
 
 
 @contextlib.contextmanager
-def running_proxy(server: RealServer, folder: Path, *, probed: bool = False) -> Iterator[ProxyProcess]:
-    """One target, one listener. `probed`: it writes its lags and the phases of its logins to `folder`/probe."""
+def running_proxy(
+    server: RealServer, folder: Path, *, probed: bool = False, on_asyncio: bool = False, tables: str = ""
+) -> Iterator[ProxyProcess]:
+    """One target, one listener. `probed`: it writes its lags and the phases of its logins to `folder`/probe.
+
+    `on_asyncio`: without uvloop. `tables`: more of the configuration.
+    """
     folder.mkdir()
     port = free_port()
     command, environment = prepare(server, folder, port, probed=probed)
+    with (folder / "proxy.toml").open("a") as config:
+        config.write(tables)
+    if on_asyncio:
+        environment["PYTHONPATH"] = f"{without_uvloop(folder)}:{environment['PYTHONPATH']}"
     with started(command, folder / "proxy.log", environment) as process:
         wait_until_listening(process, port, folder / "proxy.log")
         yield ProxyProcess(process.pid, port, folder)

@@ -45,7 +45,7 @@ class Connector:
         if subject.tls:
             self._ssl = _context(subject) if subject.keeps_context else {"ca": subject.ca_file}
 
-    def connect(self, **options: Any) -> "tuple[Connection[Any], socket.socket]":
+    def connect(self, kind: type[socket.socket] = socket.socket) -> "tuple[Connection[Any], socket.socket]":
         """A connection that is logged in, and its socket. Raises pymysql.Error, OSError."""
         subject = self._subject
         connection = pymysql.connect(
@@ -58,9 +58,10 @@ class Connector:
             autocommit=None,  # ask for nothing after the login
             defer_connect=True,
             read_timeout=BUSY_SECONDS,
-            **options,
         )
-        sock = socket.create_connection(("127.0.0.1", subject.port), timeout=BUSY_SECONDS)
+        sock = kind(socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(BUSY_SECONDS)
+        sock.connect(("127.0.0.1", subject.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.connect(sock)
         # With TLS PyMySQL has wrapped it. After a login nothing is left in its buffers.

@@ -187,7 +187,7 @@ def start_serve(
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
         variables = clean_environment(home or Path(folder), key, environment)
         if on_asyncio:
-            hidden = _without_uvloop(Path(folder))
+            hidden = without_uvloop(Path(folder))
             variables["PYTHONPATH"] = os.pathsep.join([str(hidden), variables["PYTHONPATH"]])
         with log_path.open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables)
@@ -200,7 +200,7 @@ def start_serve(
             process.wait()
 
 
-def _without_uvloop(folder: Path) -> Path:
+def without_uvloop(folder: Path) -> Path:
     """A folder that hides uvloop, as on a machine that does not have it."""
     hidden = folder / "without-uvloop"
     hidden.mkdir()
