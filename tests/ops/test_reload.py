@@ -92,11 +92,12 @@ class Load:
             self.faults.append(exc)
 
 
-def test_reload_under_load_loses_no_session(mysql_9_7: RealServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_asyncio", [False, True])
+def test_reload_under_load_loses_no_session(mysql_9_7: RealServer, tmp_path: Path, on_asyncio: bool) -> None:
     password, first_port, second_port = tmp_path / "password", free_port(), free_port()
     rewrite(password, PASSWORD)
     config = config_with(mysql_9_7, password, first_port)
-    with serving(tmp_path, config, key=mysql_9_7.key) as proxy:
+    with serving(tmp_path, config, key=mysql_9_7.key, on_asyncio=on_asyncio) as proxy:
         with Load(proxy, 20) as load:
             rewrite(password, NEW_PASSWORD)
             more = '[[accounts]]\nuser = "another"\npassword_file = "password"\ndb_user = "user_report"\n'

@@ -43,8 +43,9 @@ def wait_until_running(server: RealServer, statement: str) -> None:
     raise AssertionError(f"{statement} does not run")
 
 
+@pytest.mark.parametrize("on_asyncio", [False, True])
 def test_query_of_five_seconds_gets_its_result_and_new_logins_are_refused(
-    mysql_9_7: RealServer, tmp_path: Path
+    mysql_9_7: RealServer, tmp_path: Path, on_asyncio: bool
 ) -> None:
     rows: list[object] = []
 
@@ -53,7 +54,7 @@ def test_query_of_five_seconds_gets_its_result_and_new_logins_are_refused(
             cursor.execute("SELECT SLEEP(5)")
             rows.extend(cursor.fetchall())
 
-    with serving(tmp_path, config_text(mysql_9_7), key=mysql_9_7.key) as proxy:
+    with serving(tmp_path, config_text(mysql_9_7), key=mysql_9_7.key, on_asyncio=on_asyncio) as proxy:
         thread = threading.Thread(target=work)
         thread.start()
         wait_until_running(mysql_9_7, "SELECT SLEEP(5)")
