@@ -107,19 +107,19 @@ class CommandScanner:
         return held
 
     def _is_plain_packet(self, data: memoryview) -> bool:
-        """The common case: exactly one packet, none of those that may be changed."""
-        if len(data) <= HEADER_LENGTH:
-            return False
-        length = data[0] | data[1] << 8 | data[2] << 16
-        if length != len(data) - HEADER_LENGTH:
+        """The common case: one packet, or how a long one begins, and none of those that may be changed."""
+        there = len(data) - HEADER_LENGTH
+        length = data[0] | data[1] << 8 | data[2] << 16 if there > 0 else 0
+        if not 0 < there <= length:
             return False
         command = data[4]
         if command == _QUERY:
-            if length <= MAX_KILL_PAYLOAD and _may_be_kill(data):
+            if length <= MAX_KILL_PAYLOAD and (there < length or _may_be_kill(data)):
                 return False
         elif command in _OTHERS_WATCHED:
             return False
         self._start_packet(length, data[3])
+        self._left = length - there
         if self._is_command:
             self._count(command)
         return True
