@@ -124,9 +124,9 @@ def _context(roots: _Roots) -> ssl.SSLContext:
     # MySQL's servers take NIST curves only, and OpenSSL guesses another one first: each handshake would begin twice.
     # Every TLS server has this one (RFC 8446, 9.1).
     context.set_ecdh_curve("prime256v1")
-    # MySQL's servers close without a close_notify. OpenSSL would send an alert to what is closed, and the reset that
+    # MySQL's servers close without a close_notify. OpenSSL 3 would send an alert to what is closed, and the reset that
     # comes back would hide how RDS ended. That nothing was cut off is not for TLS to say here: packets have lengths.
-    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+    context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # OpenSSL 1.1.1 has none, and needs none
     # The same on all Python versions: whole chains up to a root only, no intermediate as an anchor.
     context.verify_flags = ssl.VERIFY_X509_TRUSTED_FIRST
     context.load_verify_locations(cadata=roots.certificates)
