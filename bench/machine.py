@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-import pymysql
-
 from rds_iam_proxy import __version__
 from servers.releases import RELEASES
 from servers.trees import find_tree, version
@@ -28,7 +26,7 @@ def describe(lab: Lab) -> Mapping[str, str]:
         "server": f"MySQL {version(release, find_tree(release))}",
         "MySQL Router": router_version(lab.server),
         "sysbench": require_sysbench(),
-        "PyMySQL": pymysql.__version__,
+        "PyMySQL": metadata.version("PyMySQL"),
         "rds-iam-proxy": __version__,
     }
 
