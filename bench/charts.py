@@ -1,20 +1,19 @@
 """Bar charts as SVG, readable on light and dark pages. Knows nothing of what they show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 210, 90
 BAR, GAP, GROUP_GAP, HEAD = 16, 3, 14, 58
 FONT = "font-family='system-ui, sans-serif'"
-COLOURS = ("#2f6fb7", "#d9822b", "#4f9d69", "#8a63b3")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One bar; `parts` lie end to end, the later ones paler."""
 
-    series: int
+    colour: str
     parts: tuple[float, ...]
     text: str
 
@@ -25,8 +24,8 @@ class Group:
     bars: tuple[Bar, ...]
 
 
-def bar_chart(title: str, series: Sequence[str], groups: Sequence[Group], note: str = "") -> str:
-    """`series`: names, in the order of their colours."""
+def bar_chart(title: str, series: Mapping[str, str], groups: Sequence[Group], note: str = "") -> str:
+    """`series`: names and their colours."""
     room = WIDTH - LABEL_WIDTH - VALUE_WIDTH
     most = max((sum(bar.parts) for group in groups for bar in group.bars), default=0) or 1
     body: list[str] = []
@@ -40,7 +39,7 @@ def bar_chart(title: str, series: Sequence[str], groups: Sequence[Group], note: 
                 width = part / most * room
                 body.append(
                     f"<rect x='{x:.1f}' y='{y}' width='{width:.1f}' height='{BAR}' "
-                    f"fill='{COLOURS[bar.series]}' fill-opacity='{1 - 0.45 * number:.2f}'/>"
+                    f"fill='{bar.colour}' fill-opacity='{1 - 0.45 * number:.2f}'/>"
                 )
                 x += width
             body.append(_text(x + 6, y + BAR - 4, bar.text))
@@ -57,10 +56,10 @@ def bar_chart(title: str, series: Sequence[str], groups: Sequence[Group], note: 
     )
 
 
-def _legend(series: Sequence[str], note: str) -> str:
+def _legend(series: Mapping[str, str], note: str) -> str:
     out, x = [], 14.0
-    for number, name in enumerate(series):
-        out.append(f"<rect x='{x:.0f}' y='33' width='11' height='11' fill='{COLOURS[number]}'/>")
+    for name, colour in series.items():
+        out.append(f"<rect x='{x:.0f}' y='33' width='11' height='11' fill='{colour}'/>")
         out.append(_text(x + 16, 43, name))
         x += 32 + 7 * len(name)
     if note:

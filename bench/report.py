@@ -12,6 +12,7 @@ from .samples import Run
 from .targets import LOGINS, MBPS, PER_GIGABYTE, PER_QUERY, QPS, targets
 
 QUIET_LOAD = 0.5
+COLOURS = {DIRECT: "#2f6fb7", TOKEN: "#2f6fb7", PROXY: "#d9822b", ROUTER: "#4f9d69"}
 NOTES = Path(__file__).parent / "notes.md"
 
 Cell = Callable[[Figures, str, str], float | None]
@@ -268,10 +269,11 @@ def _chart(
     groups = []
     for case in cases:
         bars = []
-        for series, subject in enumerate(subjects):
+        for subject in subjects:
             if subject in figures.subjects(measure, case):
                 values = tuple(figures.median(measure, case, subject, part) or 0.0 for part in parts)
-                bars.append(Bar(series, values, format(sum(values), form)))
+                bars.append(Bar(COLOURS[subject], values, format(sum(values), form)))
         if bars:
             groups.append(Group(case, tuple(bars)))
-    return bar_chart(title, [TITLES[subject] for subject in subjects], groups, note) if groups else ""
+    series = {TITLES[subject]: COLOURS[subject] for subject in subjects}
+    return bar_chart(title, series, groups, note) if groups else ""
