@@ -1,13 +1,12 @@
 """From a CNAME of the user's to the name that RDS gave out: what tokens must be signed for. No answer is kept."""
 
 import asyncio
-import ipaddress
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .config import Target
-from .endpoint import Address, parse_rds_name, partition_of
+from .endpoint import Address, is_ip_address, parse_rds_name, partition_of
 from .errors import Unreachable
 from .logs import event
 from .trust import Trust
@@ -80,7 +79,7 @@ def rds_name_hint(host: str) -> str | None:
 
     Knows nothing where an event loop runs, as at a reload: sessions would wait.
     """
-    if _is_ip_address(host) or asyncio._get_running_loop() is not None:
+    if is_ip_address(host) or asyncio._get_running_loop() is not None:
         return None
 
     async def look_up() -> str | None:
@@ -91,14 +90,6 @@ def rds_name_hint(host: str) -> str | None:
         return asyncio.run(look_up())
     except (Unreachable, OSError):  # TimeoutError is one
         return None
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 async def rds_name_behind(host: str, *, resolver: "Resolver | None" = None) -> str | None:

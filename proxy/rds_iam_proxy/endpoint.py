@@ -38,6 +38,15 @@ class Address:
         return cls(_host(host), default_port if port is None else _port(port))
 
 
+def is_ip_address(host: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without brackets, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _split(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         inside, closed, rest = text[1:].partition("]")

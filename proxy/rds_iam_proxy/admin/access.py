@@ -1,9 +1,10 @@
 """Who may ask the admin address for what. Decides from headers; reads no socket."""
 
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from ..endpoint import is_ip_address
 
 _BEARER = "bearer "
 _FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
@@ -29,7 +30,7 @@ class Access:
     def check_host(self, headers: Mapping[str, str]) -> Refusal | None:
         """A page of somebody else can make a browser ask a name of theirs here (DNS rebinding): never our names."""
         host = _host_name(headers.get("Host", ""))
-        if host == "localhost" or _is_ip_address(host) or self._is_public(host):
+        if host == "localhost" or is_ip_address(host) or self._is_public(host):
             return None
         return Refusal(421, "this host name is not served here; use localhost or the IP address")
 
@@ -70,11 +71,3 @@ def _host_name(header: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if ":" in host else host
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
