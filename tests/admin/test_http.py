@@ -20,16 +20,9 @@ from admin.ground import (
     account_text,
     eventually,
     proxy_with_admin,
-    running_rds,
     target_text,
 )
 from rds_iam_proxy.demo.rds import EmbeddedRDS
-
-
-@pytest.fixture(scope="module")
-def rds() -> Iterator[EmbeddedRDS]:
-    with running_rds() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

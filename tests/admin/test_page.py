@@ -43,12 +43,6 @@ def _chromium() -> None:
     need_chromium()
 
 
-@pytest.fixture(scope="module")
-def rds() -> Iterator[EmbeddedRDS]:
-    with running_rds() as started:
-        yield started
-
-
 @pytest.fixture
 def running(rds: EmbeddedRDS, tmp_path: Path) -> Iterator[tuple[RunningProxy, Admin]]:
     config = target_text("shop", rds) + account_text("legacy_app") + account_text("nightly")

@@ -80,7 +80,7 @@ LIMITS: tuple[Limit, ...] = (
 class Difference:
     """What is not the same by design; nothing outside `path` may differ."""
 
-    client: str  # empty: all
+    client: str
     check: str
     family: str
     path: str
@@ -102,7 +102,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 def difference_of(client: str, family: str, check: str) -> Difference | None:
     """The known difference in this cell."""
     for known in DIFFERENCES:
-        if known.client in ("", client) and (known.family, known.check) == (family, check):
+        if (known.client, known.family, known.check) == (client, family, check):
             return known
     return None
 
