@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-from rds_iam_proxy.trust import RDS_ROOTS
+from rds_iam_proxy.aws.trust import RDS_ROOTS
 from servers.accounts import SCHEMA
 from servers.real_server import RealServer, start_server
 from servers.tokens import server_token
@@ -59,7 +59,7 @@ class Lab:
         bundle of a hundred. A program that keeps its TLS context is spared that.
         """
         bundle = self.folder / "bundle.pem"
-        with resources.as_file(resources.files("rds_iam_proxy") / "data" / RDS_ROOTS) as roots:
+        with resources.as_file(resources.files("rds_iam_proxy.aws") / "roots" / RDS_ROOTS) as roots:
             bundle.write_bytes(roots.read_bytes() + self.server.ca_file.read_bytes())
         token = server_token(self.server, "user_batch")
         kept = replace(self.subject(DIRECT), name=TOKEN_KEPT, user="user_batch", password=token)

@@ -15,8 +15,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from rds_iam_proxy import cli, front_login, limiter, server, upstream
-from rds_iam_proxy.watch import PhaseTimer
+from rds_iam_proxy.cli import app as cli
+from rds_iam_proxy.commands import serve as server
+from rds_iam_proxy.limits import limiter
+from rds_iam_proxy.mysql import front_login
+from rds_iam_proxy.rds import upstream
+from rds_iam_proxy.stats.phases import PhaseTimer
 
 LAG_INTERVAL = 0.01
 WRITE_INTERVAL = 0.5

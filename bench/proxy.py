@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rds_iam_proxy.certificates import make_server_certificate
+from rds_iam_proxy.net.make_certificate import make_server_certificate
 from running_proxy import PASSWORD, ROOT, USER, clean_environment, without_uvloop
 from servers.real_server import RealServer
 

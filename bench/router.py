@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rds_iam_proxy.certificates import make_server_certificate
+from rds_iam_proxy.net.make_certificate import make_server_certificate
 from servers.real_server import RealServer
 from servers.templates import as_server_user, server_ids
 

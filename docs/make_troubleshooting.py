@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Formatter
 
 from mysql_wire.constants import ErrorCode
-from rds_iam_proxy.symptoms import AT_THE_START, CHAPTERS, Symptom
+from rds_iam_proxy.errors.symptoms import AT_THE_START, CHAPTERS, Symptom
 
 PATH = Path(__file__).resolve().parent / "troubleshooting.md"
 

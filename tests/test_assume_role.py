@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from rds_iam_proxy.credentials import Identity, Signer
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import CredentialsError
+from rds_iam_proxy.aws.credentials import Identity, Signer
+from rds_iam_proxy.errors.tree import CredentialsError
+from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("i.abc123.eu-west-1.rds.amazonaws.com", 3306)
 ROLE = "arn:aws:iam::123456789012:role/batch"

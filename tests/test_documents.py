@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from rds_iam_proxy.cli import app
+from rds_iam_proxy.cli.app import app
 from rds_iam_proxy.config import from_file
 from rds_iam_proxy.config.tables import (
     AccountTable,

@@ -18,8 +18,8 @@ import boto3
 import pymysql
 import pytest
 
-from rds_iam_proxy.demo.rds import DB_USER, EmbeddedRDS, Refusal
-from rds_iam_proxy.demo.token_check import Keys
+from rds_iam_proxy.commands.demo.rds import DB_USER, EmbeddedRDS, Refusal
+from rds_iam_proxy.commands.demo.token_check import Keys
 
 Row = tuple[Any, ...]
 KEYS = Keys.throw_away()

@@ -16,7 +16,7 @@ from mysql_wire.handshake import HandshakeResponse41, HandshakeV10, LoginRequest
 from mysql_wire.packet import frame
 from mysql_wire.passwords import sha2_scramble
 from plain_client import Outcome, log_in, read_packet
-from rds_iam_proxy.certificates import make_ca, make_server_certificate
+from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
 from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.trees import cli_command

@@ -14,11 +14,11 @@ import pytest
 
 from mysql_wire.capabilities import NOT_RELAYED
 from mysql_wire.passwords import Verifier
+from rds_iam_proxy.commands.demo.profile import GENERATIONS, MARIADB_11_4, MYSQL_5_7, MYSQL_8_4, ServerProfile
+from rds_iam_proxy.commands.demo.rds import DB_USER, EmbeddedRDS
+from rds_iam_proxy.commands.serve import serve
 from rds_iam_proxy.config import Account, Config, Listener, Target
-from rds_iam_proxy.demo.profile import GENERATIONS, MARIADB_11_4, MYSQL_5_7, MYSQL_8_4, ServerProfile
-from rds_iam_proxy.demo.rds import DB_USER, EmbeddedRDS
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.server import serve
+from rds_iam_proxy.net.address import Address
 
 PASSWORD = "correct horse battery staple"
 

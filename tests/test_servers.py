@@ -13,7 +13,7 @@ import pymysql
 import pytest
 from botocore.session import Session
 
-from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.net.make_certificate import make_ca
 from servers.real_server import RealServer, make_key
 from servers.releases import RELEASES
 from servers.server_log import Accepted, most_in_a_second

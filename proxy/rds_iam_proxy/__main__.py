@@ -10,7 +10,7 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"rds-iam-proxy {__version__}\n")
         return 0
-    from .cli import run
+    from .cli.app import run
 
     return run(sys.argv[1:])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from admin.ground import running_rds
-from rds_iam_proxy.demo.rds import EmbeddedRDS
+from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 
 
 @pytest.fixture(scope="module")

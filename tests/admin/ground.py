@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rds_iam_proxy.demo.rds import EmbeddedRDS
-from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
+from rds_iam_proxy.net.address import Address
 from running_proxy import PASSWORD, RunningProxy, start_proxy
 from servers.settings import AccessKey
 

@@ -23,7 +23,7 @@ from admin.ground import (
     proxy_with_admin,
     target_text,
 )
-from rds_iam_proxy.demo.rds import EmbeddedRDS
+from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from running_proxy import MODULE, clean_environment
 
 

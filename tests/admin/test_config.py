@@ -9,8 +9,8 @@ import pytest
 from admin.ground import Admin, eventually, running_rds
 from rds_iam_proxy.config import Admin as Configured
 from rds_iam_proxy.config import Config, Flag, from_file
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import ConfigError
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.address import Address
 from running_proxy import start_serve
 from servers.settings import AccessKey
 

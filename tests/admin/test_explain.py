@@ -5,7 +5,7 @@ from string import Formatter
 import pytest
 
 from rds_iam_proxy.admin.explain import explain
-from rds_iam_proxy.symptoms import SYMPTOMS, Symptom
+from rds_iam_proxy.errors.symptoms import SYMPTOMS, Symptom
 
 
 def filled(template: str) -> str:

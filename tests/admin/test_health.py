@@ -12,8 +12,8 @@ import pytest
 
 from admin.ground import account_text, eventually, proxy_with_admin, running_rds, target_text
 from forwarder import forwarder
-from rds_iam_proxy.demo.rds import EmbeddedRDS, Refusal
-from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.commands.demo.rds import EmbeddedRDS, Refusal
+from rds_iam_proxy.net.address import Address
 
 
 @pytest.fixture

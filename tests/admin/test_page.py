@@ -21,8 +21,8 @@ from admin.ground import (
     running_rds,
     target_text,
 )
-from rds_iam_proxy.demo.rds import EmbeddedRDS
-from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
+from rds_iam_proxy.net.address import Address
 
 REPORTS = Address("reports.cluster-ro-c0000000000.eu-central-1.rds.amazonaws.com", 3306)
 SHOTS = os.environ.get("SCREENSHOTS")

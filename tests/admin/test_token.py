@@ -7,8 +7,8 @@ import pytest
 
 from rds_iam_proxy.admin.token import admin_token
 from rds_iam_proxy.config import Admin
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import ConfigError
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.address import Address
 
 BIND = Address("127.0.0.1", 9090)
 

@@ -13,7 +13,7 @@ from aws.home import Home
 from aws.login import assert_login, ports_of, refusal, two_targets
 from aws.own_dns import OwnDNS, own_dns
 from forwarder import forwarder
-from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import RunningProxy, clean_environment, config_text, serve_command, start_proxy
 from servers.real_server import RealServer
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from e2e.raw_client import packet
-from rds_iam_proxy.certificates import Certificate, make_server_certificate
+from rds_iam_proxy.net.make_certificate import Certificate, make_server_certificate
 
 HOST = "fake.cweacjg5pv9n.eu-central-1.rds.amazonaws.com"
 MYSQL_8 = 0xDFFF_FFFF  # capabilities of a current MySQL

@@ -14,7 +14,7 @@ import pytest
 from e2e.conftest import assert_clean
 from e2e.fake_server import FakeServer, fake_server
 from e2e.raw_client import COM_QUERY, RawClient, Refusal, login_payload
-from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer, make_key
 

@@ -19,7 +19,7 @@ from e2e.fake_server import (
     tls_context,
 )
 from e2e.raw_client import packet, refusal
-from rds_iam_proxy.certificates import make_ca, make_server_certificate
+from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
 from running_proxy import PASSWORD, USER, config_text
 from servers.real_server import make_key
 

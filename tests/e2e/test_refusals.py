@@ -13,7 +13,7 @@ import pytest
 from e2e.conftest import eventually_connected, refused_once, running
 from e2e.fake_server import FakeServer, fake_server
 from e2e.raw_client import NATIVE, SHA2, Error, RawClient, Refusal, refusal
-from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 from servers.tokens import connect_directly

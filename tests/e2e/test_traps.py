@@ -35,7 +35,7 @@ from e2e.raw_client import (
     packet,
     scramble,
 )
-from rds_iam_proxy.certificates import make_ca
+from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 

@@ -5,15 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from rds_iam_proxy.clock_watch import ClockWatch
+from rds_iam_proxy.aws.clock import ClockWatch
+from rds_iam_proxy.aws.credentials import Identity, Signed, Stamp
+from rds_iam_proxy.aws.tokens import TokenSource
+from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.credentials import Identity, Signed, Stamp
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.limiter import Limiter
-from rds_iam_proxy.rds_login import UpstreamSession
-from rds_iam_proxy.tokens import TokenSource
-from rds_iam_proxy.trust import Trust
-from rds_iam_proxy.upstream import PROBE_REQUEST, Upstream
+from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.mysql.rds_login import UpstreamSession
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.rds.upstream import PROBE_REQUEST, Upstream
 from running_proxy import Target as Server
 
 DB_USER = "user_batch"

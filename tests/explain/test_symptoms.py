@@ -35,18 +35,18 @@ from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
 from mysql_wire.constants import Capability
 from mysql_wire.errors import TLSRequired, UnsupportedClient
 from mysql_wire.reply import ERRPacket
-from rds_iam_proxy import refusals
-from rds_iam_proxy.certificates import make_ca, make_server_certificate
-from rds_iam_proxy.clock_watch import ClockWatch
-from rds_iam_proxy.credentials import Identity, Signed, explain
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import LoginError
-from rds_iam_proxy.front_login import stopping
-from rds_iam_proxy.greetings import DEFAULT_IDENTITY
-from rds_iam_proxy.limiter import Limiter
-from rds_iam_proxy.symptoms import AT_THE_START, SYMPTOMS
-from rds_iam_proxy.symptoms.row import pattern
-from rds_iam_proxy.upstream import PROBE_REQUEST
+from rds_iam_proxy.aws.clock import ClockWatch
+from rds_iam_proxy.aws.credentials import Identity, Signed, explain
+from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
+from rds_iam_proxy.errors.symptoms.row import pattern
+from rds_iam_proxy.errors.tree import LoginError
+from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.mysql import refusals
+from rds_iam_proxy.mysql.front_login import stopping
+from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
+from rds_iam_proxy.rds.upstream import PROBE_REQUEST
 from running_proxy import Target
 from servers.real_server import RealServer
 

@@ -8,9 +8,9 @@ import pytest
 from e2e.fake_server import OK, after_token, error, fake_server
 from e2e.raw_client import packet
 from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
-from rds_iam_proxy.certificates import make_ca
-from rds_iam_proxy.errors import Limited, LoginError, Refused, Unreachable
-from rds_iam_proxy.upstream import Upstream
+from rds_iam_proxy.errors.tree import Limited, LoginError, Refused, Unreachable
+from rds_iam_proxy.net.make_certificate import make_ca
+from rds_iam_proxy.rds.upstream import Upstream
 
 CA = make_ca("CA of a fake server")
 LET_IN = packet(OK, 5)

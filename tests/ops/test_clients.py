@@ -3,10 +3,10 @@
 import asyncio
 
 from mysql_wire.reply import ERRPacket
-from rds_iam_proxy.clients import Clients
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.watch import SessionView
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.session.clients import Clients
+from rds_iam_proxy.session.view import SessionView
 
 ADDRESS = Address("db.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
 

@@ -10,8 +10,8 @@ import pytest
 from mysql_wire.commands import CommandScanner
 from mysql_wire.constants import Capability
 from mysql_wire.packet import frame
-from rds_iam_proxy.relay import Ending, Relay, Side, make_buffer
-from rds_iam_proxy.stream import Stream
+from rds_iam_proxy.net.stream import Stream
+from rds_iam_proxy.session.relay import Ending, Relay, Side, make_buffer
 
 QUERY = frame(b"\x03SELECT 1", 0)
 CLOSE_STATEMENT = frame(b"\x19\x01\0\0\0", 0)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ops.test_stop import wait_until_running
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.grants import grants
+from rds_iam_proxy.commands.grants import grants
+from rds_iam_proxy.net.address import Address
 from running_proxy import MODULE, clean_environment
 from servers.real_server import RealServer
 from servers.trees import cli_command

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from e2e.raw_client import Error
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.listener import Listener
-from rds_iam_proxy.listening import Listening, listen
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.net.sockets import Listening, listen
+from rds_iam_proxy.service.acceptor import Listener
 
 
 async def closed(listening: Listening, clients: int) -> list[bytes]:

@@ -19,9 +19,9 @@ import typer
 
 from e2e.conftest import assert_clean
 from ops.proxies import serving
-from rds_iam_proxy.cli import app
-from rds_iam_proxy.listening import SocketName
-from rds_iam_proxy.systemd import LentSockets, Notifier, take_from
+from rds_iam_proxy.cli.app import app
+from rds_iam_proxy.net.sockets import SocketName
+from rds_iam_proxy.service.systemd import LentSockets, Notifier, take_from
 from running_proxy import PASSWORD, ROOT, USER, config_text, start_proxy
 from servers.real_server import RealServer
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy.certificates import make_ca
 from rds_iam_proxy.config import Account, Config, Listener, Target
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import ConfigError
-from rds_iam_proxy.greetings import DEFAULT_IDENTITY
-from rds_iam_proxy.reload import FileWatch
-from rds_iam_proxy.wiring import Wiring, wire
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.net.make_certificate import make_ca
+from rds_iam_proxy.service.reload import FileWatch
+from rds_iam_proxy.service.wiring import Wiring, wire
 
 SHOP = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
 BOOKS = Address("books.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)

@@ -15,7 +15,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from rds_iam_proxy.certificates import Certificate, make_ca, make_server_certificate
+from rds_iam_proxy.net.make_certificate import Certificate, make_ca, make_server_certificate
 from servers.accounts import create_accounts
 from servers.errors import Broken
 from servers.options import server_options

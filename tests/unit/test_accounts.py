@@ -4,8 +4,8 @@ import pytest
 
 from mysql_wire.constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy.accounts import Accounts
 from rds_iam_proxy.config import Account
+from rds_iam_proxy.front.accounts import Accounts
 
 APP = Account("app", (Verifier.of(b"one"),), db_user="batch")
 ORDERS = Account("jürgen", (Verifier.of(b"two"),), db_user="j", targets=frozenset({"orders"}))

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rds_iam_proxy.adaptive_rate import HOLD_OFF_SECONDS, LOWEST_RATE, AdaptiveRate
+from rds_iam_proxy.limits.adaptive_rate import HOLD_OFF_SECONDS, LOWEST_RATE, AdaptiveRate
 
 
 def test_without_refusals_it_is_the_limit() -> None:

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from rds_iam_proxy.breaker import Breaker
-from rds_iam_proxy.errors import LoginError, Refused, TLSFailure, Unreachable
+from rds_iam_proxy.errors.tree import LoginError, Refused, TLSFailure, Unreachable
+from rds_iam_proxy.limits.breaker import Breaker
 
 
 class Clock:

@@ -12,15 +12,16 @@ import pytest
 
 import rds_iam_proxy
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy import __main__, cli
-from rds_iam_proxy.cli_programs import OnReady, Programs
+from rds_iam_proxy import __main__
+from rds_iam_proxy.cli import app as cli
+from rds_iam_proxy.cli.programs import OnReady, Programs
+from rds_iam_proxy.commands.connect_lines import connect_lines
+from rds_iam_proxy.commands.hash_password import hash_password
 from rds_iam_proxy.config import Config
-from rds_iam_proxy.connect_help import connect_lines
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import ConfigError
-from rds_iam_proxy.hash_password import hash_password
-from rds_iam_proxy.lifecycle import Lifecycle
-from rds_iam_proxy.local_password import random_password
+from rds_iam_proxy.config.password import random_password
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.service.lifecycle import Lifecycle
 
 ENDPOINT = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
 GLOBAL = "test.global-cweacjg5pv9n.global.rds.amazonaws.com"

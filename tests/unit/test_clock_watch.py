@@ -1,4 +1,4 @@
-from rds_iam_proxy.clock_watch import ClockWatch
+from rds_iam_proxy.aws.clock import ClockWatch
 
 
 class Clocks:

@@ -5,11 +5,12 @@ import dns.asyncresolver
 import pytest
 
 from aws.dns_server import DNSServer, dns_server
-from rds_iam_proxy.cnames import Whereabouts, follow, rds_name_behind, rds_name_hint
+from rds_iam_proxy.aws.cnames import rds_name_behind, rds_name_hint
+from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import Unreachable
-from rds_iam_proxy.trust import Trust
+from rds_iam_proxy.errors.tree import Unreachable
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.rds.whereabouts import Whereabouts, follow
 
 OURS = "db.example.com"
 CLUSTER = "orders.cluster-abc123.eu-west-1.rds.amazonaws.com"

@@ -8,8 +8,8 @@ import pytest
 
 from mysql_wire.passwords import Verifier
 from rds_iam_proxy.config import Account, Config, Flag, Listener, Log, Target, from_file, from_flags
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import ConfigError
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.address import Address
 
 ENDPOINT = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
 GLOBAL = "test.global-cweacjg5pv9n.global.rds.amazonaws.com"

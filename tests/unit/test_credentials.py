@@ -11,9 +11,9 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from rds_iam_proxy.credentials import STATIC_LIFE, Identity, Signer, boottime, explain, quiet_boto
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import CredentialsError
+from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, boottime, explain, quiet_boto
+from rds_iam_proxy.errors.tree import CredentialsError
+from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com", 3306)
 REGION = "ap-northeast-2"

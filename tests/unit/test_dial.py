@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rds_iam_proxy.dial import Dialler
-from rds_iam_proxy.endpoint import Address
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.net.dial import Dialler
 
 HOST = "orders.cluster-abc123.eu-west-1.rds.amazonaws.com"
 

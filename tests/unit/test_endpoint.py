@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rds_iam_proxy.endpoint import Address, Kind, parse_rds_name, partition_of
+from rds_iam_proxy.aws.names import Kind, parse_rds_name, partition_of
+from rds_iam_proxy.net.address import Address
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grants import assert_within
-from rds_iam_proxy.fair_queue import Entry, PermitQueue, Waiter
-from rds_iam_proxy.permits import Permits
+from rds_iam_proxy.limits.budget import Permits
+from rds_iam_proxy.limits.fair_queue import Entry, PermitQueue, Waiter
 
 START = 1000.0
 

@@ -7,8 +7,8 @@ import pytest
 from mysql_wire.capabilities import FORMAT_CAPABILITIES
 from mysql_wire.constants import Capability, MariaDBCapability
 from mysql_wire.handshake import ServerIdentity
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.greetings import DEFAULT_IDENTITY, Greetings
+from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
+from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("db.abc.eu-west-1.rds.amazonaws.com", 3306)
 IDENTITY = ServerIdentity(b"5.5.5-10.11-\xff", Capability(0x81FFFFFE), MariaDBCapability(0x1D), 45)

@@ -1,6 +1,6 @@
 """The brake on guessing passwords."""
 
-from rds_iam_proxy.guard import MAX_QUEUE_SECONDS, LoginGuard
+from rds_iam_proxy.front.guard import MAX_QUEUE_SECONDS, LoginGuard
 
 
 class Clock:

@@ -5,9 +5,9 @@ import pytest
 
 from grants import assert_within
 from mysql_wire.constants import ErrorCode
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import Limited
-from rds_iam_proxy.limiter import Limiter
+from rds_iam_proxy.errors.tree import Limited
+from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.net.address import Address
 from virtual_time import VirtualTimeLoop, run
 
 ENDPOINT = Address("db.example.com", 3306)

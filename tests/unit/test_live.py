@@ -1,6 +1,6 @@
 """Who may kill whom."""
 
-from rds_iam_proxy.live import FIRST_ID, LAST_ID, LiveSession, LiveSessions
+from rds_iam_proxy.front.ids import FIRST_ID, LAST_ID, LiveSession, LiveSessions
 
 SERVER = ("10.0.0.1", 3306)
 

@@ -2,9 +2,13 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from rds_iam_proxy import metrics
-from rds_iam_proxy.metrics import Numbers, TargetNumbers
-from rds_iam_proxy.watch import Activity, Health, Histogram, Phase, RefusedLogin, TargetWatch
+from rds_iam_proxy.admin import metrics
+from rds_iam_proxy.admin.metrics import Numbers, TargetNumbers
+from rds_iam_proxy.session.view import Activity
+from rds_iam_proxy.stats.histogram import Histogram
+from rds_iam_proxy.stats.phases import Phase
+from rds_iam_proxy.stats.refused import RefusedLogin
+from rds_iam_proxy.stats.target import Health, TargetWatch
 
 NOW = 1_000_000.0
 Labels = frozenset[tuple[str, str]]

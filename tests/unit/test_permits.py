@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grants import assert_within
-from rds_iam_proxy.permits import LOWERED_BURST, Permits
+from rds_iam_proxy.limits.budget import LOWERED_BURST, Permits
 
 
 def spend(permits: Permits, start: float, seconds: float, every: float = 0.001) -> list[float]:

@@ -1,8 +1,8 @@
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from rds_iam_proxy.certificates import make_ca, make_server_certificate
-from rds_iam_proxy.presented import describe, presented
+from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
+from rds_iam_proxy.net.peer_certificate import describe, presented
 
 
 def _der(*names: str) -> bytes:

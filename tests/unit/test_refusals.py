@@ -10,10 +10,11 @@ import pytest
 from mysql_wire.constants import ErrorCode
 from mysql_wire.errors import MalformedPacket, PacketTooLarge, TLSRequired, UnexpectedPacket, UnsupportedClient
 from mysql_wire.reply import ERRPacket
-from rds_iam_proxy import refusals
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import Draining, LoginError, Refused
+from rds_iam_proxy.errors.tree import Draining, LoginError, Refused
+from rds_iam_proxy.mysql import refusals
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.rds import failures
 
 ENDPOINT = Address("orders.cweacjg5pv9n.eu-west-1.rds.amazonaws.com", 3306)
 TARGET = Target("orders", ENDPOINT, ENDPOINT, "eu-west-1")
@@ -26,19 +27,19 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
 @pytest.mark.parametrize(
     ("error", "code", "sqlstate", "words"),
     [
-        (refusals.dial_failure(TARGET, OSError(errno.ECONNREFUSED, "")), 2003, "HY000", "security group"),
-        (refusals.dial_failure(TUNNELLED, OSError(errno.ECONNREFUSED, "")), 2003, "HY000", "tunnel runs"),
-        (refusals.dial_failure(TARGET, OSError(errno.EMFILE, "")), 1040, "08004", "ulimit -n"),
-        (refusals.dial_failure(TARGET, socket.gaierror(-2, "unknown")), 2003, "HY000", "DNS"),
-        (refusals.no_answer(TARGET, "connecting", 9.5), 2003, "HY000", "within 9.5 s while connecting"),
-        (refusals.no_tls(TARGET), 2026, "HY000", "verified TLS only"),
-        (refusals.tls_failure(TARGET, ssl.SSLError(1, "x"), None, NOON), 2026, "HY000", "TLS"),
-        (refusals.credentials_too_late(1.5), 1045, "28000", "connect again"),
-        (refusals.throttled(TARGET, "u", Refused("x", code=1045, sqlstate="28000"), 3.4), 1040, "08004", "3 s ago"),
-        (refusals.sessions_in_use(TARGET), 1040, "08004", "max_sessions"),
-        (refusals.account_sessions_in_use(TARGET, "app"), 1040, "08004", "max_sessions_per_account"),
-        (refusals.greeting_changed(TARGET, b"8.4.0"), 1105, "HY000", "connect again"),
-        (refusals.not_an_iam_user(TARGET, "u", "why"), 1045, "28000", "AWSAuthenticationPlugin AS 'RDS'"),
+        (failures.dial_failure(TARGET, OSError(errno.ECONNREFUSED, "")), 2003, "HY000", "security group"),
+        (failures.dial_failure(TUNNELLED, OSError(errno.ECONNREFUSED, "")), 2003, "HY000", "tunnel runs"),
+        (failures.dial_failure(TARGET, OSError(errno.EMFILE, "")), 1040, "08004", "ulimit -n"),
+        (failures.dial_failure(TARGET, socket.gaierror(-2, "unknown")), 2003, "HY000", "DNS"),
+        (failures.no_answer(TARGET, "connecting", 9.5), 2003, "HY000", "within 9.5 s while connecting"),
+        (failures.no_tls(TARGET), 2026, "HY000", "verified TLS only"),
+        (failures.tls_failure(TARGET, ssl.SSLError(1, "x"), None, NOON), 2026, "HY000", "TLS"),
+        (failures.credentials_too_late(1.5), 1045, "28000", "connect again"),
+        (failures.throttled(TARGET, "u", Refused("x", code=1045, sqlstate="28000"), 3.4), 1040, "08004", "3 s ago"),
+        (failures.sessions_in_use(TARGET), 1040, "08004", "max_sessions"),
+        (failures.account_sessions_in_use(TARGET, "app"), 1040, "08004", "max_sessions_per_account"),
+        (failures.greeting_changed(TARGET, b"8.4.0"), 1105, "HY000", "connect again"),
+        (failures.not_an_iam_user(TARGET, "u", "why"), 1045, "28000", "AWSAuthenticationPlugin AS 'RDS'"),
         (refusals.refused(TARGET, "u", DENIED, FRESH), 1045, "28000", "rds-db:connect"),
         (refusals.refused(TARGET, "u", DENIED, None), 1045, "28000", "without asking for a token"),
         (refusals.refused(TARGET, "u", ERRPacket(1040, "08004", b"Too many"), None), 1040, "08004", "max_connections"),
@@ -100,12 +101,12 @@ def test_a_clock_that_was_set_is_told() -> None:
 )
 def test_policy_is_named_as_far_as_it_is_known(host: str, region: str, resource: str) -> None:
     address = Address(host, 3306)
-    assert resource in refusals.policy_arn(Target("orders", address, address, region), "u")
+    assert resource in failures.policy_arn(Target("orders", address, address, region), "u")
 
 
 def test_policy_is_in_the_account_of_the_role() -> None:
     target = replace(TARGET, role_arn="arn:aws:iam::123456789012:role/db")
-    assert "eu-west-1:123456789012:dbuser" in refusals.policy_arn(target, "u")
+    assert "eu-west-1:123456789012:dbuser" in failures.policy_arn(target, "u")
 
 
 def test_a_global_endpoint_may_have_moved_to_another_region() -> None:

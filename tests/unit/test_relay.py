@@ -14,10 +14,10 @@ import pytest
 from mysql_wire.commands import CommandScanner
 from mysql_wire.constants import Capability
 from mysql_wire.packet import Header, frame
-from rds_iam_proxy.certificates import make_ca, make_server_certificate
-from rds_iam_proxy.relay import BUFFER_SIZE, Ending, Relay, Side, make_buffer
-from rds_iam_proxy.server import new_event_loop
-from rds_iam_proxy.stream import EndOfStream, Stream
+from rds_iam_proxy.commands.serve import new_event_loop
+from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
+from rds_iam_proxy.net.stream import EndOfStream, Stream
+from rds_iam_proxy.session.relay import BUFFER_SIZE, Ending, Relay, Side, make_buffer
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, new_event_loop]
 

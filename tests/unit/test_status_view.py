@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rds_iam_proxy.status_view import bars, duration, size, view
+from rds_iam_proxy.commands.status_view import bars, duration, size, view
 
 STATUS: dict[str, Any] = {
     "version": "1.2.3",

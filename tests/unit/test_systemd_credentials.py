@@ -7,7 +7,7 @@ import pytest
 
 from mysql_wire.passwords import Verifier
 from rds_iam_proxy.config import Config, from_file
-from rds_iam_proxy.errors import ConfigError
+from rds_iam_proxy.errors.tree import ConfigError
 
 PASSWORD = b"correct horse battery"
 CONFIG = """

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grants import assert_within
-from rds_iam_proxy.token_bucket import TokenBucket
+from rds_iam_proxy.limits.token_bucket import TokenBucket
 
 
 @given(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from rds_iam_proxy.demo.token_check import Keys, Reason, TokenCheck, TokenRefused
+from rds_iam_proxy.commands.demo.token_check import Keys, Reason, TokenCheck, TokenRefused
 
 HOST = "demo.cdemo0000000.us-east-1.rds.amazonaws.com"
 USER = "report user@x"  # what URL encoding must not spoil

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rds_iam_proxy.credentials import Signed, Stamp
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.errors import CredentialsError, Draining
-from rds_iam_proxy.tokens import Identity, Token, TokenSource
+from rds_iam_proxy.aws.credentials import Signed, Stamp
+from rds_iam_proxy.aws.tokens import Identity, Token, TokenSource
+from rds_iam_proxy.errors.tree import CredentialsError, Draining
+from rds_iam_proxy.net.address import Address
 from virtual_time import VirtualTimeLoop, run
 
 A = Address("a.example.com", 3306)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rds_iam_proxy.certificates import Certificate, make_ca, make_server_certificate
-from rds_iam_proxy.errors import ConfigError
-from rds_iam_proxy.trust import RENEW_SECONDS, SESSION_LIFE, Trust
+from rds_iam_proxy.aws.trust import RENEW_SECONDS, SESSION_LIFE, Trust
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.make_certificate import Certificate, make_ca, make_server_certificate
 
 HOST = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
 PROXY = "p.proxy-abc123.us-east-2.rds.amazonaws.com"

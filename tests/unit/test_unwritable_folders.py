@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rds_iam_proxy.config import Listener
-from rds_iam_proxy.endpoint import Address
-from rds_iam_proxy.local_tls import local_tls
+from rds_iam_proxy.front.tls import local_tls
+from rds_iam_proxy.net.address import Address
 
 LISTENER = Listener(Address("127.0.0.1", 3306), "orders")
 

@@ -2,20 +2,13 @@
 
 import pytest
 
-from rds_iam_proxy.client_program import client_program
-from rds_iam_proxy.errors import CredentialsError, Limited, Refused, Unreachable
-from rds_iam_proxy.rds_login import Step
-from rds_iam_proxy.watch import (
-    MAX_DB_USERS,
-    MAX_ERRORS,
-    UNTOLD_SECONDS,
-    Health,
-    Histogram,
-    Phase,
-    PhaseTimer,
-    RefusedLogin,
-    TargetWatch,
-)
+from rds_iam_proxy.errors.tree import CredentialsError, Limited, Refused, Unreachable
+from rds_iam_proxy.mysql.program_name import client_program
+from rds_iam_proxy.mysql.rds_login import Step
+from rds_iam_proxy.stats.histogram import Histogram
+from rds_iam_proxy.stats.phases import Phase, PhaseTimer
+from rds_iam_proxy.stats.refused import UNTOLD_SECONDS, RefusedLogin
+from rds_iam_proxy.stats.target import MAX_DB_USERS, MAX_ERRORS, Health, TargetWatch
 
 REFUSED = Refused("no", code=1045, sqlstate="28000")
 

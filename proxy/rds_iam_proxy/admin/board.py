@@ -6,18 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .. import __version__, farewells
-from ..clients import Client
+from .. import __version__
 from ..config import Listener, Target
-from ..errors import LoginError
+from ..errors.tree import LoginError
 from ..logs import escaped, event, printable
-from ..metrics import Numbers, TargetNumbers
-from ..service import Service
-from ..watch import SILENCE_SECONDS, Activity, Health, Histogram, SeenError, SessionView
-from ..wiring import Route
-from .certificates import CertificateEnds
+from ..mysql import farewells
+from ..service.service import Service
+from ..service.wiring import Route
+from ..session.clients import Client
+from ..session.view import SILENCE_SECONDS, Activity, SessionView
+from ..stats.histogram import Histogram
+from ..stats.refused import SeenError
+from ..stats.target import Health
+from .expiry import CertificateEnds
 from .explain import explain
 from .history import History, Totals
+from .metrics import Numbers, TargetNumbers
 
 MAX_SESSIONS_SHOWN = 200
 MAX_ERRORS_SHOWN = 50

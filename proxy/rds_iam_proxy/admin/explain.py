@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from ..symptoms import SYMPTOMS, Symptom
-from ..symptoms.row import pattern
+from ..errors.symptoms import SYMPTOMS, Symptom
+from ..errors.symptoms.row import pattern
 
 _OURS = "rds-iam-proxy: "
 _LITERAL = 12

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .. import metrics
+from . import metrics
 from .access import Access, Refusal
 from .board import Board
 

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from ..config import Admin
-from ..errors import ConfigError
+from ..errors.tree import ConfigError
 
 FILE = "admin-token"
 MAX_LENGTH = 4096

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mysql_wire.passwords import Verifier
 
-from ..local_password import password_fault, without_line_end
+from .password import password_fault, without_line_end
 from .surroundings import Surroundings, known_targets, open_to_others, resolved
 from .tables import AccountTable, Entry
 from .values import Account

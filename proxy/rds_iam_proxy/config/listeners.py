@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ..endpoint import Address
-from ..listening import Bind
+from ..net.address import Address
+from ..net.sockets import Bind
 from .surroundings import Surroundings, known_targets, open_to_others, resolved
 from .tables import Entry, ListenerTable, is_loopback
 from .values import Listener

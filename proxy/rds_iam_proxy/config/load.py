@@ -10,7 +10,7 @@ from typing import Any
 
 from mysql_wire.passwords import Verifier
 
-from ..errors import ConfigError
+from ..errors.tree import ConfigError
 from .accounts import build_account, check_users
 from .admin import build_admin
 from .listeners import build_listener, check_binds

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from mysql_wire.passwords import Verifier
 
-from ..endpoint import Address
-from ..listening import Bind, SocketName
+from ..net.address import Address
+from ..net.sockets import Bind, SocketName
 from .values import LogFormat, LogLevel, TLSMode
 
 MAX_USER = 128

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..endpoint import Address, RDSName, parse_rds_name, partition_of
+from ..aws.names import RDSName, parse_rds_name, partition_of
+from ..net.address import Address
 from .surroundings import Surroundings, resolved
 from .tables import Entry, TargetTable
 from .values import LOGIN_BURST, LOGINS_PER_SECOND, Target

@@ -7,8 +7,8 @@ from typing import Literal
 
 from mysql_wire.passwords import Verifier
 
-from ..endpoint import Address
-from ..listening import Bind
+from ..net.address import Address
+from ..net.sockets import Bind
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -1,0 +1,223 @@
+"""What is known of the targets and sessions, as Prometheus metrics. The only module that knows their names.
+
+The numbers are kept elsewhere and read when somebody asks, so metrics that nobody reads cost nothing. Loaded only when
+there is an admin address: importing prometheus_client takes 0.2 s.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from .. import __version__
+from ..session.view import Activity
+from ..stats.histogram import Histogram
+from ..stats.target import Health, TargetWatch
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+PREFIX = "rds_iam_proxy_"
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetNumbers:
+    """One target at this moment."""
+
+    name: str
+    watch: TargetWatch
+    health: Health
+    breaker_open: bool
+    sessions: Mapping[Activity, int]
+    max_sessions: int
+    rate: float
+    waiting: int
+    token_ages: Mapping[str, float]
+    """By DB user."""
+    roots_expire: float
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The whole process at this moment. Certificate ends in seconds since 1970."""
+
+    now: float
+    ready: bool
+    draining: bool
+    targets: tuple[TargetNumbers, ...]
+    tokens_signed: int
+    loop_lag: Histogram
+    listener_certificates: Mapping[str, float]
+    """By the listener's address."""
+
+
+def render(numbers: Numbers) -> bytes:
+    """The text that a scrape gets."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(_Collector(numbers))
+    return generate_latest(registry)
+
+
+class _Collector(Collector):
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # else registering it would collect once more
+
+    def collect(self) -> Iterator[Metric]:
+        numbers, targets = self._numbers, self._numbers.targets
+        yield _gauge("info", "The running version.", ["version"], [([__version__], 1.0)])
+        yield _gauge("ready", "1 while /readiness says so.", [], [([], float(numbers.ready))])
+        yield _gauge("draining", "1 while the proxy stops.", [], [([], float(numbers.draining))])
+        yield from _sessions(targets)
+        yield from _logins(targets)
+        yield from _limits(targets)
+        yield from _tokens(numbers)
+        yield from _certificates(numbers)
+        lag = HistogramMetricFamily(f"{PREFIX}event_loop_lag_seconds", "How late the event loop ran a timer.")
+        _add(lag, [], numbers.loop_lag)
+        yield lag
+
+
+def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
+    yield _gauge(
+        "sessions",
+        "Clients that are connected, by what they do.",
+        ["target", "activity"],
+        (([t.name, activity.value], float(t.sessions.get(activity, 0))) for t in targets for activity in Activity),
+    )
+    yield _gauge(
+        "sessions_max", "Sessions that may be open.", ["target"], (([t.name], float(t.max_sessions)) for t in targets)
+    )
+    yield _counter(
+        "sessions_ended",
+        "Sessions that are over, by who ended them.",
+        ["target", "by"],
+        (([t.name, by], float(count)) for t in targets for by, count in t.watch.ended.items()),
+    )
+    yield _counter(
+        "bytes",
+        "Bytes relayed, by who sent them.",
+        ["target", "sender"],
+        (
+            ([t.name, sender], float(count))
+            for t in targets
+            for sender, count in (("client", t.watch.bytes_from_client), ("rds", t.watch.bytes_from_rds))
+        ),
+    )
+
+
+def _logins(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
+    yield _counter(
+        "logins",
+        "Logins of clients, by how they ended and why.",
+        ["target", "result", "reason"],
+        (
+            ([t.name, result, reason], float(count))
+            for t in targets
+            for result, reason, count in (
+                ("accepted", "", t.watch.accepted),
+                ("abandoned", "", t.watch.abandoned),
+                *(("refused", reason, count) for reason, count in sorted(t.watch.refused.items())),
+            )
+        ),
+    )
+    yield _gauge(
+        "target_up",
+        "1 if the target's last logins worked, 0 if not; none before the first.",
+        ["target"],
+        (([t.name], float(t.health is Health.READY)) for t in targets if t.health is not Health.STARTING),
+    )
+    yield _gauge(
+        "breaker_open",
+        "1 while logins fail at once, because the target could not be reached.",
+        ["target"],
+        (([t.name], float(t.breaker_open)) for t in targets),
+    )
+    yield _gauge(
+        "last_login_timestamp_seconds",
+        "When RDS let somebody in last.",
+        ["target"],
+        (([t.name], t.watch.last_login) for t in targets if t.watch.last_login is not None),
+    )
+    phases = HistogramMetricFamily(
+        f"{PREFIX}login_phase_seconds", "What logins at RDS spend their time on.", labels=["target", "phase"]
+    )
+    for target in targets:
+        for phase, histogram in target.watch.phases.items():
+            _add(phases, [target.name, phase.value], histogram)
+    yield phases
+
+
+def _limits(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
+    waits = HistogramMetricFamily(
+        f"{PREFIX}permit_wait_seconds", "How long logins waited for the rate limit.", labels=["target"]
+    )
+    for target in targets:
+        _add(waits, [target.name], target.watch.permit_wait)
+    yield waits
+    yield _gauge(
+        "permit_queue",
+        "Logins that wait for the rate limit of the target's endpoint.",
+        ["target"],
+        (([t.name], float(t.waiting)) for t in targets),
+    )
+    yield _gauge(
+        "logins_per_second_limit",
+        "Logins a second that the target's endpoint is asked for at most; less since RDS throttled.",
+        ["target"],
+        (([t.name], t.rate) for t in targets),
+    )
+
+
+def _tokens(numbers: Numbers) -> Iterator[Metric]:
+    yield _gauge(
+        "token_age_seconds",
+        "Since the token in use was signed.",
+        ["target", "db_user"],
+        (([t.name, user], age) for t in numbers.targets for user, age in sorted(t.token_ages.items())),
+    )
+    yield _counter("tokens_signed", "Tokens signed, renewed ones among them.", [], [([], float(numbers.tokens_signed))])
+
+
+def _certificates(numbers: Numbers) -> Iterator[Metric]:
+    ends = [
+        *((["rds", t.name], t.watch.certificate_expires) for t in numbers.targets),
+        *((["roots", t.name], t.roots_expire) for t in numbers.targets),
+        *((["listener", address], expires) for address, expires in numbers.listener_certificates.items()),
+    ]
+    yield _gauge(
+        "certificate_expiry_days",
+        "Until the certificate ends: that of RDS, the first of the roots it is checked with, that of a listener.",
+        ["certificate", "of"],
+        ((labels, (expires - numbers.now) / DAY) for labels, expires in ends if expires is not None),
+    )
+
+
+_Samples = Iterable[tuple[list[str], float]]
+
+
+def _gauge(name: str, help: str, labels: list[str], samples: _Samples) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, help, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(name: str, help: str, labels: list[str], samples: _Samples) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, help, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], histogram: Histogram) -> None:
+    bounds = (*map(str, histogram.bounds), "+Inf")
+    buckets = list(zip(bounds, map(float, histogram.cumulative()), strict=True))
+    family.add_metric(labels, buckets=buckets, sum_value=histogram.total)

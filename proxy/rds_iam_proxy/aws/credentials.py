@@ -1,0 +1,339 @@
+"""Finds AWS credentials and signs RDS login tokens with them. It blocks: for worker threads only.
+
+The one place where boto3 is used. It is imported at the first token, not at start (0.2 s, 26 MB).
+"""
+
+import logging
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..errors.tree import CredentialsError
+from ..net.address import Address
+
+if TYPE_CHECKING:
+    from boto3 import Session
+    from botocore.credentials import Credentials, ReadOnlyCredentials
+
+CONNECT_TIMEOUT = 2.0  # seconds, for STS, SSO and the like: a login has 5 s for its token
+READ_TIMEOUT = 3.0
+CLOCK_STEP = 60.0  # seconds by which the wall clock was set, after which no expiry that was noted by it holds
+STATIC_LIFE = 60.0  # seconds; credentials without an expiry are looked up anew after that
+TOKEN_LIFE = 900.0  # seconds; fixed by RDS
+MAX_TEXT = 400  # bytes of an error text
+
+Clock = Callable[[], float]
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def boottime() -> float:
+    """Seconds since boot that also pass while the machine sleeps, where the system has such a clock."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose AWS credentials: a profile (None: boto3's default chain), and a role to assume with them."""
+
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    role_session_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed token, when it was signed, by which credentials, and until when these are valid."""
+
+    value: bytes = field(repr=False)
+    wall: float
+    boot: float
+    access_key: str = field(repr=False)
+    expires: float | None  # on the wall clock; None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    credentials: "Credentials" = field(repr=False)
+    stamp: Stamp
+    at: float  # on the boot clock
+    offset: float  # of the wall clock to that
+    refreshes_itself: bool
+
+
+class _MFAWanted(Exception):
+    """botocore was about to ask for an MFA code on the terminal."""
+
+
+class Signer:
+    """Credentials of one identity. Only `stamp` may be called from several threads."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        wall: Clock = time.time,
+        boot: Clock = boottime,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._identity = identity
+        self._wall = wall
+        self._boot = boot
+        self._environ = environ
+        self._found: dict[str, _Found] = {}  # by region: it decides which STS is asked
+
+    def stamp(self) -> Stamp:
+        """Changes when the shared AWS files are rewritten. Two stat calls: cheap enough for every login."""
+        return (
+            _stamp(self._environ.get("AWS_CONFIG_FILE", "~/.aws/config")),
+            _stamp(self._environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")),
+        )
+
+    def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
+        """A token for this login; `look_again`: don't trust what was found before.
+
+        Raises CredentialsError, and never with the original exception attached: what a credential_process
+        wrote, or the canonical request that STS quotes back, would reach logs through the traceback.
+        """
+        try:
+            return self._sign(address, region, db_user, look_again)
+        except Exception as exc:
+            self._found.pop(region, None)
+            fault = exc if isinstance(exc, CredentialsError) else explain(exc, self._identity, environ=self._environ)
+        raise fault
+
+    def _sign(self, address: Address, region: str, db_user: str, look_again: bool) -> Signed:
+        credentials = self._credentials(region, look_again)
+        frozen = credentials.get_frozen_credentials()
+        if not frozen.access_key or not frozen.secret_key:
+            raise self._fault(_INCOMPLETE)
+        expiry = getattr(credentials, "_expiry_time", None)  # botocore 1.44 has no public name for it
+        expires = None if expiry is None else float(expiry.timestamp())
+        if expires is not None and expires <= self._wall():
+            raise self._fault(_EXPIRED)
+        wall, boot = self._wall(), self._boot()  # before signing: the token is never older than it says
+        return Signed(_presign(frozen, address, region, db_user), wall, boot, frozen.access_key, expires)
+
+    def _credentials(self, region: str, look_again: bool) -> "Credentials":
+        stamp = self.stamp()
+        found = self._found.get(region)
+        if (
+            found is not None
+            and not look_again
+            and found.stamp == stamp
+            and (found.refreshes_itself or 0 <= self._boot() - found.at < STATIC_LIFE)
+            and abs(self._wall() - self._boot() - found.offset) < CLOCK_STEP
+        ):
+            return found.credentials
+        # A session of its own each time (7 ms): botocore never reads a changed file again.
+        session = self._session(region)
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise self._fault(_NONE)
+        if self._identity.role_arn is not None:
+            credentials = self._assume_role(session, region, credentials, self._identity.role_arn)
+        from botocore.credentials import RefreshableCredentials
+
+        refreshes = isinstance(credentials, RefreshableCredentials)
+        boot = self._boot()
+        self._found[region] = _Found(credentials, stamp, boot, self._wall() - boot, refreshes)
+        return credentials
+
+    def _session(self, region: str) -> "Session":
+        quiet_boto()
+        import boto3
+        import botocore.session
+        from botocore.config import Config
+
+        inner = botocore.session.Session(profile=self._identity.profile)
+        inner.set_config_variable("sts_regional_endpoints", "regional")
+        inner.set_default_client_config(
+            Config(
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                retries={"total_max_attempts": 2, "mode": "standard"},
+            )
+        )
+        session = boto3.Session(botocore_session=inner, region_name=region)
+        # Its default is getpass, which would wait on the proxy's terminal.
+        inner.get_component("credential_provider").get_provider("assume-role")._prompter = _refuse_mfa
+        return session
+
+    def _assume_role(self, session: "Session", region: str, source: "Credentials", role_arn: str) -> "Credentials":
+        from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+        def client(service: Any, **keys: Any) -> Any:
+            return session.client(service, region_name=region, **keys)
+
+        arguments = {"RoleSessionName": self._identity.role_session_name or "rds-iam-proxy"}
+        if self._identity.external_id is not None:
+            arguments["ExternalId"] = self._identity.external_id
+        fetcher = AssumeRoleCredentialFetcher(client, source, role_arn, extra_args=arguments)
+        return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
+
+    def _fault(self, text: str) -> CredentialsError:
+        return credentials_fault(self._identity, text, environ=self._environ)
+
+
+def credentials_fault(
+    identity: Identity,
+    text: str,
+    *,
+    detail: str = "",
+    environ: Mapping[str, str] = os.environ,
+    **values: str,
+) -> CredentialsError:
+    """An error for the client, one line of at most 400 bytes, with {who}, {sso}, {login}, {check}, {role} filled in."""
+    profile = identity.profile or environ.get("AWS_PROFILE")
+    if text in (_EXPIRED, _RENEW) and identity.profile is None and environ.get("AWS_ACCESS_KEY_ID"):
+        text = _EXPIRED_HERE  # no command can renew the variables of a running process
+    vault = environ.get("AWS_VAULT")
+    option = f" --profile {shlex.quote(profile)}" if profile else ""
+    text = text.format(
+        who=f"profile {profile}" if profile else "default credentials",
+        sso=f"aws sso login{option}",
+        login=f"aws login{option}",
+        check=f"aws sts get-caller-identity{option}",
+        role=identity.role_arn or "the role of the profile",
+        again=f" (`aws-vault exec {shlex.quote(vault)} -- rds-iam-proxy ...`)" if vault else "",
+        **values,
+    )
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return CredentialsError(text.encode()[:MAX_TEXT].decode(errors="ignore"), detail=detail)
+
+
+def explain(exc: Exception, identity: Identity, *, environ: Mapping[str, str] = os.environ) -> CredentialsError:
+    """What to do about an exception of boto3's; its own text is never repeated, it may hold secrets."""
+    names = [cls.__name__ for cls in type(exc).__mro__]
+    if "ClientError" in names:
+        return _explain_answer(exc, identity, environ)
+    text = next((_TEXTS[name] for name in names if name in _TEXTS), _UNKNOWN)
+    if isinstance(exc, RuntimeError) and "still expired" in str(exc):
+        text = _EXPIRED
+    return credentials_fault(identity, text, detail=f"botocore raised {names[0]}", environ=environ, exception=names[0])
+
+
+def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, str]) -> CredentialsError:
+    error = getattr(exc, "response", {}).get("Error", {})
+    operation = str(getattr(exc, "operation_name", "a request"))
+    code = str(error.get("Code", ""))
+    code = code if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", code) else "an unknown error"
+    detail = f"AWS answered {code} to {operation}"
+    if code == "AccessDenied":  # this message names ARNs; that of SignatureDoesNotMatch quotes the session token
+        detail += f": {str(error.get('Message', ''))[:300]!r}"
+    text = _ANSWERS.get(code, _UNKNOWN_ANSWER)
+    return credentials_fault(identity, text, detail=detail, environ=environ, code=code, operation=operation)
+
+
+def quiet_boto() -> None:
+    """Keep boto3's loggers quiet whatever our level: at DEBUG botocore logs signatures and session tokens."""
+    for name in ("boto3", "botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A failed refresh is a warning with a traceback, which holds what a credential_process wrote to stderr.
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(os.path.expanduser(path))  # three times as quick as Path's
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _refuse_mfa(_prompt: str) -> NoReturn:
+    raise _MFAWanted
+
+
+def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, db_user: str) -> bytes:
+    """What `generate_db_auth_token` gives, without an rds client, whose data cost 12 MB and 0.15 s."""
+    from botocore.awsrequest import prepare_request_dict
+    from botocore.credentials import Credentials
+    from botocore.hooks import HierarchicalEmitter
+    from botocore.model import ServiceId
+    from botocore.signers import RequestSigner
+
+    # Exactly these credentials, whose expiry is known: the signer would refresh refreshable ones.
+    fixed = Credentials(str(credentials.access_key), str(credentials.secret_key), credentials.token)
+    events = HierarchicalEmitter()  # the signer keeps a weak reference only
+    signer = RequestSigner(ServiceId("RDS"), region, "rds-db", "v4", fixed, events)
+    request: dict[str, Any] = {
+        "url_path": "/",
+        "query_string": "",
+        "headers": {},
+        "body": {"Action": "connect", "DBUser": db_user},
+        "method": "GET",
+    }
+    prepare_request_dict(request, f"https://{address}")
+    url = signer.generate_presigned_url(
+        request,
+        operation_name="connect",
+        region_name=region,
+        expires_in=int(TOKEN_LIFE),
+        signing_name="rds-db",
+    )
+    return str(url).removeprefix("https://").encode("ascii")
+
+
+_NONE = (
+    "no AWS credentials found ({who}); run `aws configure` or `{sso}`, or set `profile`, AWS_PROFILE or"
+    " AWS_ACCESS_KEY_ID for the proxy"
+)
+_INCOMPLETE = "the AWS credentials of {who} are incomplete; `{check}` says what is missing"
+_EXPIRED = "the AWS credentials of {who} have expired; renew them: `{sso}` or `{check}`"
+_EXPIRED_HERE = (
+    "the AWS keys in the proxy's environment have expired: start the proxy again with new ones{again}, or let it renew"
+    " them itself: from a profile with SSO or a credential_process"
+)
+_SSO = "the AWS SSO session of {who} is missing or has expired; run `{sso}`"
+_FILES = "the AWS configuration files do not work for {who}; `{check}` says what is wrong in them"
+_NETWORK = "AWS does not answer to the request for credentials ({who}); check the network and HTTPS_PROXY"
+_MFA = (
+    "{who} wants an MFA code, and the proxy has nobody to ask; use SSO, or a credential_process such as"
+    " `aws-vault export --format=json`"
+)
+_UNKNOWN = "the AWS credentials of {who} could not be had ({exception}); `{check}` may say why"
+_TEXTS = {  # by the name of the exception's class or of its nearest base class that is named here
+    "ProfileNotFound": "there is no AWS {who}; choose one of `aws configure list-profiles`",
+    "SSOError": _SSO,
+    "TokenRetrievalError": _SSO,
+    "NoAuthTokenError": _SSO,
+    "LoginError": "the AWS login of {who} is missing or has expired; run `{login}`",  # `aws login`
+    "NoCredentialsError": _NONE,
+    "PartialCredentialsError": _INCOMPLETE,
+    "CredentialRetrievalError": "the AWS credentials of {who} could not be had, its credential_process or the"
+    " service that gives them failed; run `{check}` to see why",
+    "JSONDecodeError": "the credential_process of {who} did not print the JSON that it should; run `{check}`",
+    "MetadataRetrievalError": "the container's or instance's AWS credentials could not be had; is a role"
+    " attached to it?",
+    "_MFAWanted": _MFA,
+    "RefreshWithMFAUnsupportedError": _MFA,
+    "ConfigParseError": _FILES,
+    "ConfigNotFound": _FILES,
+    "InvalidConfigError": _FILES,
+    "HTTPClientError": _NETWORK,
+    "ConnectionError": _NETWORK,  # botocore's EndpointConnectionError is one
+    "FileNotFoundError": "a program or file that the AWS configuration names does not exist ({who}); run `{check}`",
+    "PermissionError": "a program or file that the AWS configuration names may not be used by the proxy ({who})",
+}
+_RENEW = "AWS takes the credentials of {who} for expired or unknown ({code}); renew them: `{sso}` or `{check}`"
+_UNKNOWN_ANSWER = "AWS answered {code} to {operation} ({who}); `{check}` may say more"
+_ANSWERS = {  # by the error code of STS or SSO
+    "AccessDenied": "{who} may not assume {role}: allow sts:AssumeRole for it and check the role's trust policy"
+    " and external_id",
+    "ForbiddenException": "SSO gives {who} no such account or role; check sso_account_id and sso_role_name",
+    "ExpiredToken": _RENEW,
+    "ExpiredTokenException": _RENEW,
+    "InvalidClientTokenId": _RENEW,
+    "UnrecognizedClientException": _RENEW,
+    "UnauthorizedException": _SSO,
+    "SignatureDoesNotMatch": "AWS refuses the signature of {who}: the secret key is wrong, or this machine's clock"
+    " is (check NTP)",
+    "RequestExpired": "AWS takes the request for too old: check this machine's clock (NTP)",
+}

@@ -1,0 +1,118 @@
+"""The commands `status` and `wait`: they ask a running proxy."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors.tree import ConfigError
+from ..logs import escaped
+from .flags import flag, given, variable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from ..net.address import Address
+
+WATCH_SECONDS = 1.0
+WIDE = 160
+"""Columns where there is no terminal."""
+
+_ADMIN = flag("--admin", "HOST:PORT", "The admin address of the running proxy.")
+
+
+def status(
+    ctx: typer.Context,
+    admin: Annotated[str | None, _ADMIN] = None,
+    admin_token_file: Annotated[
+        str | None, flag("--admin-token-file", "FILE", "Its token, where there is a server in front of it.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until Ctrl-C.")] = False,
+) -> None:
+    """Show the targets, sessions and recent errors of a running proxy."""
+    from ..commands.status_client import NoAnswer
+    from ..commands.status_client import status as ask_at
+    from ..commands.status_view import view
+
+    address, token = _address(ctx), _token(ctx)
+
+    def ask() -> "RenderableType":
+        return view(ask_at(address, token))
+
+    try:
+        if watch:
+            _watch(ask)
+        else:
+            _console().print(ask())
+    except NoAnswer as exc:
+        raise _failed(exc) from None
+
+
+def wait(
+    ctx: typer.Context,
+    admin: Annotated[str | None, _ADMIN] = None,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0, metavar="SECONDS", envvar=variable("--timeout"), help="Give up then."),
+    ] = 30.0,
+) -> None:
+    """Return once a running proxy is ready: exit code 0, or 1 if it does not become so in time."""
+    from ..commands.status_client import NoAnswer, wait_until_ready
+
+    try:
+        wait_until_ready(_address(ctx), timeout)
+    except NoAnswer as exc:
+        raise _failed(exc) from None
+
+
+def _address(ctx: typer.Context) -> "Address":
+    from ..config import ADMIN_PORT
+    from ..net.address import Address
+
+    admin = given(ctx).get("admin")
+    if admin is None:
+        raise ConfigError(
+            [f"which proxy? Give --admin HOST:PORT, or set {variable('--admin')}, as the proxy was started with"]
+        )
+    try:
+        return Address.parse(admin.value, default_port=ADMIN_PORT)
+    except ValueError as exc:
+        raise ConfigError([f"{admin.name}: {exc}"]) from None
+
+
+def _token(ctx: typer.Context) -> str | None:
+    file = given(ctx).get("admin_token_file")
+    if file is None:
+        return None
+    try:
+        return Path(file.value).read_text("ascii").strip()
+    except (OSError, UnicodeError) as exc:
+        raise ConfigError([f"{file.name}: cannot read {file.value}: {exc}"]) from None
+
+
+def _watch(ask: "Callable[[], RenderableType]") -> None:
+    from rich.live import Live
+
+    console = _console()
+    try:
+        with Live(ask(), console=console, screen=console.is_terminal, auto_refresh=False) as live:
+            while True:
+                time.sleep(WATCH_SECONDS)
+                live.update(ask(), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+
+
+def _failed(exc: Exception) -> typer.Exit:
+    sys.stderr.write(f"rds-iam-proxy: {escaped(str(exc))}\n")
+    return typer.Exit(1)

@@ -1,0 +1,50 @@
+"""`check`: a login at RDS step by step, with what each step shows, and what to do at the first failure.
+
+The proxy's own code makes one whole login for each DB user: all facts of TCP, greeting and TLS come from it, because a
+connection that is broken off counts towards RDS's max_connect_errors. Then PyMySQL, an ordinary client, makes a second.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from ...aws.trust import Trust
+from ...config import Config
+from ...errors.tree import ConfigError
+from .report import Finding, Report, Status
+from .target import check_target
+
+
+def run(load: Callable[[], Config], *, as_json: bool, stream: TextIO) -> int:
+    """0: every step that a login needs works, for each target and each of its DB users. 1: not so."""
+    report = Report(stream, as_json)
+    began = time.monotonic()
+    try:
+        config = load()
+        trusts = {name: Trust(target.address.host, target.ca_file) for name, target in config.targets.items()}
+    except ConfigError as exc:
+        text = "cannot be used" if len(exc.faults) > 1 else exc.faults[0]
+        details = exc.faults if len(exc.faults) > 1 else ()
+        advice = "Put right what is named above."
+        seconds = time.monotonic() - began
+        report.add("configuration", Finding("configuration", Status.FAILED, text, seconds, details, advice))
+        report.finish()
+        return 1
+    text = f"{len(config.targets)} target{'s' if len(config.targets) > 1 else ''}"
+    status = Status.WARNING if config.warnings else Status.OK
+    report.add("configuration", Finding("configuration", status, text, time.monotonic() - began, config.warnings))
+    asyncio.run(_check(config, trusts, report))
+    report.finish()
+    return 1 if report.failed else 0
+
+
+async def _check(config: Config, trusts: dict[str, Trust], report: Report) -> None:
+    for name, target in config.targets.items():
+        allowed = [one.db_user for one in config.accounts if one.targets is None or name in one.targets]
+        db_users = list(dict.fromkeys(allowed))
+        if not db_users:
+            report.begin(f"{name}: {target.address}")
+            report.add(name, Finding("login", Status.SKIPPED, "no account may use this target"))
+            continue
+        await check_target(target, db_users, trusts[name], report)

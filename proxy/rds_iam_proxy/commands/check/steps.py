@@ -1,0 +1,146 @@
+"""The steps of one login, by the proxy's own code, and what each of them showed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mysql_wire.handshake import ServerIdentity
+
+from ...aws.clock import ClockWatch
+from ...aws.tokens import TokenSource
+from ...aws.trust import Trust
+from ...config import Target
+from ...errors.symptoms import SYMPTOMS
+from ...errors.tree import LoginError, TLSFailure
+from ...logs import printable
+from ...mysql.rds_login import RDSLogin, Step
+from ...net.address import Address
+from ...net.peer_certificate import Presented, verified_chain
+from ...rds import failures
+from ...rds.upstream import LOGIN_SECONDS, PROBE_REQUEST
+from .report import Finding, Status
+
+SOON_DAYS = 30
+"""A certificate that ends within so many days is worth a warning."""
+
+_PARAGRAPH = "\n\n"
+_STEPS = ("TCP", "greeting", "TLS", "token", "login")
+_OF = {
+    Step.CONNECT: "TCP",
+    Step.GREETING: "greeting",
+    Step.TLS: "TLS",
+    Step.TOKEN_REQUEST: "login",
+    Step.CREDENTIALS: "token",
+    Step.VERDICT: "login",
+    Step.DONE: "login",
+}
+
+Now = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What there is to tell of the steps that were passed."""
+
+    server: tuple[str, int] | None = None
+    identity: ServerIdentity | None = None
+    tls_version: str = ""
+    chain: tuple[Presented, ...] = ()
+
+
+async def log_in(
+    target: Target, db_user: str, tokens: TokenSource, trust: Trust, *, advice: str = "", now: Now = time.monotonic
+) -> list[Finding]:
+    """One whole login and a farewell: less would count towards RDS's max_connect_errors.
+
+    `advice` goes in front of that for a token that RDS refuses.
+    """
+    seen, seconds = _Seen(), dict.fromkeys(_STEPS, 0.0)
+    began = [now()]
+
+    def on_step(step: Step) -> None:
+        seconds[_OF[before[0]]] += now() - began[0]
+        before[0], began[0] = step, now()
+        if step is Step.TOKEN_REQUEST and login.tls is not None:
+            seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
+
+    before = [Step.CONNECT]
+    login = RDSLogin(target, db_user, PROBE_REQUEST, tokens=tokens, trust=trust, clock=ClockWatch(), on_step=on_step)
+    failure: LoginError | None = None
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS):
+            session = await login.run()
+        await session.quit()
+    except TimeoutError:
+        failure = failures.no_answer(target, login.step, LOGIN_SECONDS)
+    except LoginError as exc:
+        failure = exc
+    if failure is not None:
+        seconds[_OF[login.step]] += now() - began[0]
+    seen.server, seen.identity = login.server, login.identity
+    return _findings(target, db_user, login.step, failure, seen, seconds, advice)
+
+
+def _findings(
+    target: Target,
+    db_user: str,
+    reached: Step,
+    failure: LoginError | None,
+    seen: _Seen,
+    seconds: dict[str, float],
+    advice: str,
+) -> list[Finding]:
+    failed_at = None if failure is None else _OF[reached]
+    if isinstance(failure, TLSFailure):
+        failed_at = "TLS"  # also where the greeting offered none
+    passed = {
+        "TCP": Finding("TCP", Status.OK, _server(target, seen)),
+        "greeting": Finding("greeting", Status.OK, _version(seen)),
+        "TLS": _tls(target, seen),
+        "token": Finding("token", Status.OK, f"signed for {target.address} in {target.region} as {printable(db_user)}"),
+        "login": Finding("login", Status.OK, f"RDS let {printable(db_user)} in"),
+    }
+    if reached is Step.TOKEN_REQUEST:  # refused before a token was asked for
+        passed["token"] = Finding("token", Status.SKIPPED, "not asked for")
+    findings = []
+    for name in _STEPS:
+        if name == failed_at and failure is not None:
+            findings.append(replace(failed(name, failure, advice), seconds=seconds[name]))
+            break
+        skipped = passed[name].status is Status.SKIPPED
+        findings.append(replace(passed[name], seconds=None if skipped else seconds[name]))
+    done = {finding.step for finding in findings}
+    return findings + [Finding(name, Status.SKIPPED, "not reached") for name in _STEPS if name not in done]
+
+
+def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
+    """With the remedy of the table's row; `advice` goes in front where RDS refused the token."""
+    row = next((row for row in SYMPTOMS.values() if row.reads(failure.text)), None)
+    remedy = "" if row is None else row.remedy
+    if row is not None and row.key in ("token-refused", "wrong-region", "clock-moved") and advice:
+        remedy = f"{advice} {remedy.partition(_PARAGRAPH)[0]}"  # the rest leads to here
+    details = (failure.detail,) if failure.detail else ()
+    return Finding(step, Status.FAILED, failure.text, details=details, advice=" ".join(remedy.split()))
+
+
+def _server(target: Target, seen: _Seen) -> str:
+    at = target.dial if seen.server is None else Address(*seen.server)
+    return f"connected to {target.dial}" + (f" at {at}" if at != target.dial else "")
+
+
+def _version(seen: _Seen) -> str:
+    if seen.identity is None:
+        return ""
+    family = "MariaDB" if seen.identity.is_mariadb else "MySQL"
+    return f"{family}, version {printable(seen.identity.version)}"
+
+
+def _tls(target: Target, seen: _Seen) -> Finding:
+    if not seen.chain:
+        return Finding("TLS", Status.OK, f"{seen.tls_version}, verified for {target.address.host}")
+    leaf = seen.chain[0]
+    days = (leaf.valid_until.timestamp() - time.time()) / 86400
+    status = Status.WARNING if days < SOON_DAYS else Status.OK
+    text = f"{seen.tls_version}, certificate of {target.address.host} valid for {days:.0f} more days"
+    return Finding("TLS", status, text, details=tuple(map(str, seen.chain)))

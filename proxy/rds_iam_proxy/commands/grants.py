@@ -1,0 +1,55 @@
+"""What has to be set up for a database user who logs in with IAM: the statement and the policy, ready to paste."""
+
+import json
+
+from ..aws.names import Kind, parse_rds_name
+from ..net.address import Address
+
+_INSTANCE = ("db-", "aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DbiResourceId]'")
+_PROXY = ("prx-", "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,DBProxyArn]'")
+_CLUSTER = ("cluster-", "aws rds describe-db-clusters --query 'DBClusters[].[DBClusterIdentifier,DbClusterResourceId]'")
+_ACCOUNT = "aws sts get-caller-identity --query Account --output text"
+
+
+def grants(endpoint: Address, db_user: str, *, region: str | None, account: str | None, resource: str | None) -> str:
+    """SQL for the database's administrator, then the IAM policy. Raises ValueError if the endpoint is not RDS's.
+
+    What is not known stands there in capitals, with the command that tells it.
+    """
+    name = parse_rds_name(endpoint.host)
+    if name is None:
+        raise ValueError(f"{endpoint.host} is not a name that RDS gives out")
+    prefix, tells_resource = _PROXY if name.kind.is_proxy else _INSTANCE if name.kind is Kind.INSTANCE else _CLUSTER
+    region = name.region or region or "REGION"
+    account = account or "ACCOUNT"
+    resource = resource or f"{prefix}RESOURCE_ID"
+    arn = f"arn:{name.partition}:rds-db:{region}:{account}:dbuser:{resource}/{db_user}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "rds-db:connect", "Resource": arn}],
+    }
+    hints = [
+        f"-- {what}: {command}\n"
+        for what, command, is_missing in (
+            ("REGION", "where the cluster is that is the writer now", region == "REGION"),
+            ("ACCOUNT", _ACCOUNT, account == "ACCOUNT"),
+            ("RESOURCE_ID", tells_resource, resource.endswith("RESOURCE_ID")),
+        )
+        if is_missing
+    ]
+    return (
+        f"-- On {endpoint.host}, as an administrator. The user's name is case-sensitive.\n"
+        f"CREATE USER {_quoted(db_user)}@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL;\n"
+        f"-- And what the user may do, for example:\n"
+        f"-- GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO {_quoted(db_user)}@'%';\n"
+        "\n"
+        "-- IAM policy of the identity that runs rds-iam-proxy. IAM authentication must be on at the database.\n"
+        f"{''.join(hints)}{json.dumps(policy, indent=2)}\n"
+    )
+
+
+def _quoted(name: str) -> str:
+    """As a string of SQL, whatever sql_mode says of backslashes."""
+    if "\\" in name:
+        raise ValueError("a backslash in a user name means something else from one sql_mode to the next")
+    return "'" + name.replace("'", "''") + "'"

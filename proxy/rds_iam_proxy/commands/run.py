@@ -1,0 +1,169 @@
+"""Runs one command with a proxy of its own, which nobody else can use and which ends with it.
+
+Clients find the proxy through the environment: a Unix socket in a folder that only this user can enter, and a loopback
+port. Stock clients send the system user's name, which no variable changes, so any name will do: the identity is the
+password, made for this run.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..config import Config, Listener
+from ..errors.tree import ConfigError
+from ..logs import escaped, event
+from ..net.address import Address
+from ..service.service import Service
+from ..session.clients import SWEEP_SECONDS
+from .serve import new_event_loop
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit codes, as shells have them."""
+
+FIRST_TRY_SECONDS = 10.0
+
+_PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
+_MAX_SOCKET_PATH = 103  # bytes, what fits into sockaddr_un everywhere
+_SOCKET = "mysql.sock"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to run. `prefix`: of the variables that tell the command where to connect."""
+
+    command: tuple[str, ...]
+    prefix: str
+    environ: Mapping[str, str]
+
+
+def run_job(job: Job, config: Config, password: str) -> int:
+    """Returns the command's exit code, 128 + n if signal n ended it. `config`: one target, one account.
+
+    Raises ConfigError.
+    """
+    where = _folder_for_sockets(job.environ)
+    try:
+        private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
+    except OSError as exc:
+        raise ConfigError([f"no folder for the socket in {where}: {exc.strerror}; set XDG_RUNTIME_DIR"]) from exc
+    with private_folder as folder:
+        binds: tuple[Path | Address, ...] = (Path(folder) / _SOCKET, Address("127.0.0.1", 0))
+        private = replace(
+            config,
+            listeners=tuple(Listener(bind, next(iter(config.targets))) for bind in binds),
+            accounts=tuple(replace(account, any_user=True) for account in config.accounts),
+        )
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(_run(job, private, password))
+
+
+async def _run(job: Job, config: Config, password: str) -> int:
+    service = Service(config)
+    service.start()
+    command = _Command()
+    command.watch_signals()
+    try:
+        service.spawn(_sweep(service))
+        with suppress(TimeoutError):  # a job logs in once: it is to be greeted right at once
+            async with asyncio.timeout(FIRST_TRY_SECONDS):
+                await service.first_tries()
+        environ = {**job.environ, **variables(service.addresses, config.accounts[0].db_user, password, job.prefix)}
+        try:
+            code = await command.run(job.command, environ)
+        except OSError as exc:
+            sys.stderr.write(f"rds-iam-proxy: cannot run {escaped(job.command[0])}: {exc.strerror}\n")
+            return NOT_EXECUTABLE if isinstance(exc, PermissionError) else NOT_FOUND
+        await service.drain(command.stop_now)
+    finally:
+        await service.close()
+    return code
+
+
+def variables(addresses: Sequence[Address | Path], user: str, password: str, prefix: str) -> dict[str, str]:
+    """What the command gets: names of our own, and those that the stock clients read."""
+    path = next(address for address in addresses if isinstance(address, Path))
+    address = next(address for address in addresses if isinstance(address, Address))
+    port = str(address.port)
+    ours = {"HOST": address.host, "PORT": port, "SOCKET": str(path), "USER": user, "PASSWORD": password}
+    return {f"{prefix}{name}": value for name, value in ours.items()} | {
+        "MYSQL_UNIX_PORT": str(path),
+        "MYSQL_TCP_PORT": port,
+        "MYSQL_PWD": password,
+    }
+
+
+class _Command:
+    """The command, and the signals that it gets. `stop_now`: one that came when it was over already."""
+
+    def __init__(self) -> None:
+        self.stop_now = asyncio.Event()
+        self._process: asyncio.subprocess.Process | None = None
+        self._early: list[signal.Signals] = []  # those that came while the command was being started
+
+    def watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in _PASSED_ON:
+            number = getattr(signal, name, None)
+            if number is not None:
+                with suppress(NotImplementedError):  # Windows
+                    loop.add_signal_handler(number, partial(self._on_signal, number))
+
+    async def run(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
+        """Its exit code, 128 + n if signal n ended it. Raises OSError when it cannot be run."""
+        self._process = await asyncio.create_subprocess_exec(*command, env=environ)
+        for number in self._early:
+            self._on_signal(number)
+        code = await self._process.wait()
+        event(log, logging.INFO, "command ended", code=code)
+        return code if code >= 0 else 128 - code
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            self._early.append(number)
+        elif self._process.returncode is not None:
+            self.stop_now.set()
+        elif number.name not in _FROM_THE_KEYBOARD or not _in_foreground():
+            # What was typed at the terminal the command got itself; twice would be once too often.
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+def _in_foreground() -> bool:
+    """Whether what is typed at the terminal goes to us, and so to the command, which is of the same process group."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+async def _sweep(service: Service) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        service.clients.sweep()
+        service.tell_again()
+
+
+def _folder_for_sockets(environ: Mapping[str, str]) -> str:
+    """The user's own folder in memory, if there is one; never one whose name is too long for a socket's path."""
+    for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
+        room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{_SOCKET}")
+        if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return "/tmp"  # noqa: S108 - a folder in it is made, which only this user can enter

@@ -1,0 +1,1 @@
+"""Who may come in: accounts, guessing, certificate, connection ids."""

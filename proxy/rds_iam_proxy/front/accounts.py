@@ -1,0 +1,43 @@
+"""Who may log in here, as which database user. Looks up only; checking an answer is the login's job."""
+
+import secrets
+from collections.abc import Callable, Iterable
+
+from mysql_wire.passwords import Verifier
+
+from ..config import Account
+
+
+class Accounts:
+    """The accounts by name and target. An unknown user gets a verifier too, one that no answer satisfies."""
+
+    def __init__(
+        self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        self._by_user: dict[bytes, list[Account]] = {}
+        self._of_any_user: Account | None = None
+        for account in accounts:
+            if account.any_user:
+                self._of_any_user = account
+            self._by_user.setdefault(account.user.encode(), []).append(account)
+        # Checked like a real one, so that time and packets don't tell who has an account.
+        self._dummy = (Verifier(native=random_bytes(20), sha2=random_bytes(32)),)
+
+    def find(self, user: bytes, target: str) -> Account | None:
+        """The account of this user name, as it came over the wire, for this target."""
+        for account in self._by_user.get(_unquoted(user), ()):
+            if account.targets is None or target in account.targets:
+                return account
+        return self._of_any_user
+
+    def verifiers(self, user: bytes, target: str) -> tuple[Verifier, ...]:
+        """What the client's answer is checked against; never empty."""
+        account = self.find(user, target)
+        return (account and account.verifiers) or self._dummy
+
+
+def _unquoted(user: bytes) -> bytes:
+    """Without one pair of single quotes around it: servers strip that, and some scripts send it."""
+    if len(user) > 1 and user.startswith(b"'") and user.endswith(b"'"):
+        return user[1:-1]
+    return user

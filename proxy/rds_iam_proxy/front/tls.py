@@ -1,0 +1,114 @@
+"""TLS towards the clients: the listener's certificate, its own or one made on first use."""
+
+import contextlib
+import datetime
+import hashlib
+import os
+import ssl
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..config import Listener
+from ..errors.tree import ConfigError
+
+SELF_SIGNED_DAYS = 3650
+RENEW_DAYS = 30
+NAMES = ("localhost", "127.0.0.1", "::1")
+_FILE = "local-tls.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTLS:
+    """A listener's side of TLS. `fingerprint`: SHA-256 of its certificate, for MariaDB's certificate proof."""
+
+    context: ssl.SSLContext = field(repr=False)
+    fingerprint: bytes
+    required: bool
+
+
+def local_tls(listener: Listener, state_folder: Path) -> LocalTLS | None:
+    """The TLS that this listener offers, None for `tls = "off"`. Raises ConfigError."""
+    if listener.tls == "off":
+        return None
+    if listener.tls_cert is not None and listener.tls_key is not None:
+        context, der = _load(listener.tls_cert, listener.tls_key)
+    else:
+        context, der = _self_signed(state_folder / _FILE)
+    return LocalTLS(context, hashlib.sha256(der).digest(), required=listener.tls == "required")
+
+
+def _load(certificate: Path, key: Path) -> tuple[ssl.SSLContext, bytes]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+        der = ssl.PEM_cert_to_DER_cert(_first_certificate(certificate.read_text("ascii", "replace")))
+    except (OSError, ValueError) as exc:
+        reason = exc.reason if isinstance(exc, ssl.SSLError) else exc
+        raise ConfigError([f"tls_cert {certificate}, tls_key {key}: not usable together ({reason})"]) from exc
+    return context, der
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; write it without a password, readable by its owner only")
+
+
+def _first_certificate(pem: str) -> str:
+    start, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return pem[pem.index(start) : pem.index(end) + len(end)]
+
+
+def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
+    """The certificate kept in `path`, made anew where there is none that is ours alone and still good."""
+    with contextlib.suppress(ConfigError, OSError):
+        if _is_private(path) and not _expires_soon(path):
+            return _load(path, path)
+    # Imported only here: most starts find the file.
+    from ..net.make_certificate import make_server_certificate
+
+    made = make_server_certificate(NAMES, days=SELF_SIGNED_DAYS)
+    pem = made.certificate_pem + made.private_key_pem
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)  # 0600
+    except OSError as exc:
+        # No folder to keep it in: it lives as long as the process.
+        try:
+            return _load_unkept(pem)
+        except OSError:
+            raise ConfigError(
+                [f"no folder for the certificate of local TLS: {path.parent}: {exc.strerror}; set XDG_STATE_HOME"]
+            ) from exc
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+    Path(name).replace(path)
+    return _load(path, path)
+
+
+def _load_unkept(pem: bytes) -> tuple[ssl.SSLContext, bytes]:
+    """OpenSSL reads files only, and there may be none that can be written: then one in memory. Raises OSError."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(pem)
+            file.flush()
+            return _load(Path(file.name), Path(file.name))
+    with os.fdopen(os.memfd_create("local-tls"), "wb") as memory:
+        memory.write(pem)
+        memory.flush()
+        path = Path(f"/proc/self/fd/{memory.fileno()}")
+        return _load(path, path)
+
+
+def _is_private(path: Path) -> bool:
+    status = path.stat()
+    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
+
+
+def _expires_soon(path: Path) -> bool:
+    from cryptography import x509
+
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    return left < datetime.timedelta(days=RENEW_DAYS)

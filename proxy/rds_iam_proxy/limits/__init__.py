@@ -1,0 +1,1 @@
+"""How many logins may begin, and when."""

@@ -1,0 +1,141 @@
+"""How often logins to one signed endpoint may begin, and the waiting for it.
+
+RDS throttles new IAM logins (AWS: stay under 200/s per instance) and then refuses them like wrong passwords.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ..errors.tree import Limited
+from ..net.address import Address
+from .budget import Permits
+from .fair_queue import Entry, PermitQueue, Waiter
+
+MAX_WAITING = 1000
+_MIN_SLEEP = 0.001  # seconds; a timer may fire early by less than the loop's resolution
+
+
+def _ignore(value: float) -> None:
+    pass
+
+
+class Limiter:
+    """Permits for new logins to one signed endpoint, however many targets name it. For one event loop.
+
+    Accounts take turns, so no account waits for the storm of another. A budget shared by several proxies would plug
+    in at `Permits`.
+    """
+
+    def __init__(
+        self,
+        endpoint: Address,
+        *,
+        rate: float,
+        burst: int,
+        max_waiting: int = MAX_WAITING,
+        now: Callable[[], float] = time.monotonic,
+        on_grant: Callable[[float], None] = _ignore,
+        on_rate_change: Callable[[float], None] = _ignore,
+    ) -> None:
+        """`endpoint` is named in errors. `on_grant` gets the time of each permit, on the `now` clock;
+        `on_rate_change` the new rate each time that RDS's throttling lowers it (it grows back without a call)."""
+        self._endpoint = endpoint
+        self._now = now
+        self._on_grant = on_grant
+        self._on_rate_change = on_rate_change
+        self._permits = Permits(rate, burst, now())
+        self._queue = PermitQueue(self._permits, max_waiting)
+        self._outcomes: dict[Waiter, asyncio.Future[float | None]] = {}  # the time of the permit, None: sent away
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def rate(self) -> float:
+        """Logins per second that may begin now: as configured, or less since RDS throttled."""
+        return self._permits.rate(self._now())
+
+    @property
+    def waiting(self) -> int:
+        """How many logins wait."""
+        return len(self._queue)
+
+    def waiting_per_account(self) -> dict[str, int]:
+        """How many logins of each account wait; accounts of which none waits are left out."""
+        return self._queue.per_account()
+
+    async def acquire(self, account: str, deadline: float, *, again: bool = False) -> float:
+        """Wait for a permit until `deadline` on the `now` clock; returns the time of the permit.
+
+        `again`: RDS refused this login for throttling; it goes ahead of its account's others.
+
+        Raises Limited when the deadline has passed, and at once when too many wait already or the turns ahead
+        make the deadline impossible: so a client hears it while it still has patience to try again. When the
+        queue is full, an account with a short line takes a place from the account with the longest. A cancelled
+        waiter gives its place back; a permit granted in the very moment of the cancellation is lost, because
+        granting it again could exceed the rate.
+        """
+        began = self._now()
+        patience = max(0.0, deadline - began)
+        waiter = Waiter(account, deadline, again)
+        entry = self._enter(waiter, began)
+        if entry is Entry.GRANTED:
+            self._on_grant(began)
+            return began
+        if entry is not Entry.WAITS:
+            raise self._refusal(entry, patience)
+        outcome: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self._outcomes[waiter] = outcome
+        self._set_timer()
+        try:
+            # Not wait_for nor timeout: there a permit that comes together with the deadline would be lost.
+            await asyncio.wait({outcome}, timeout=patience)
+        finally:
+            self._queue.leave(waiter)
+            del self._outcomes[waiter]
+        if not outcome.done():
+            raise self._refusal(None, patience)
+        permitted_at = outcome.result()
+        if permitted_at is None:
+            raise self._refusal(Entry.FULL, patience)
+        return permitted_at
+
+    def throttled(self, permitted_at: float) -> None:
+        """RDS refused, for throttling, the login whose permit came at this time. Call it for each such refusal."""
+        now = self._now()
+        if self._permits.throttled(permitted_at, now):
+            self._on_rate_change(self._permits.rate(now))
+
+    def _enter(self, waiter: Waiter, now: float) -> Entry:
+        entry = self._queue.enter(waiter, now)
+        if entry is Entry.FULL and (displaced := self._queue.make_room(waiter.account)) is not None:
+            self._outcomes[displaced].set_result(None)
+            entry = self._queue.enter(waiter, now)
+        return entry
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self._now()
+        for waiter in self._queue.grant(now):
+            self._on_grant(now)
+            self._outcomes[waiter].set_result(now)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        seconds = self._queue.seconds_to_next(self._now())
+        if self._timer is None and seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(seconds, _MIN_SLEEP), self._on_timer)
+
+    def _refusal(self, entry: Entry | None, patience: float) -> Limited:
+        waiting = len(self._queue)
+        rate = f"limit {self._permits.limit:g}/s"
+        advice = "try again or raise logins_per_second (AWS: under 200/s per instance)"
+        if self.rate < self._permits.limit:
+            rate = f"limit {self.rate:.1f}/s since RDS throttled"
+            advice = "try again; make fewer connections, or reuse them"
+        if entry is Entry.FULL:
+            what = f"{waiting} logins to {self._endpoint} wait already ({rate})"
+        else:
+            verb = "can become" if entry is Entry.TOO_LATE else "became"
+            what = f"no login to {self._endpoint} {verb} free within {patience:.1f} s ({rate}, {waiting} waiting)"
+        return Limited(f"{what}; {advice}")

@@ -1,0 +1,1 @@
+"""Sockets, addresses and certificates. Knows no database and no AWS."""

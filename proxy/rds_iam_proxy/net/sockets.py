@@ -1,0 +1,132 @@
+"""Listening sockets, TCP and Unix, and who is at the other end of an accepted one."""
+
+import errno
+import os
+import socket
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from .address import Address
+
+BACKLOG = 1024
+_SOCKET_UMASK = 0o117  # the socket gets mode 0660
+_PEER_CREDENTIALS = struct.Struct("=iII")  # Linux's struct ucred: pid, uid, gid
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A client: its IP address, or the user and process at the other end of a Unix socket."""
+
+    host: str
+    uid: int | None = None
+    pid: int | None = None
+
+    def __str__(self) -> str:
+        if self.uid is not None:
+            return f"uid:{self.uid}"
+        return self.host
+
+
+@dataclass(frozen=True, slots=True)
+class SocketName:
+    """A listening socket that systemd opened, by its FileDescriptorName."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}"
+
+
+Bind = Address | Path | SocketName
+"""Where to listen. Port 0: any free one. A path: a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A listening socket. `is_borrowed`: whoever gave it to this process keeps it, so it outlives the process."""
+
+    sock: socket.socket
+    is_borrowed: bool = False
+
+    @property
+    def address(self) -> Address | Path:
+        """Where it listens, with the real port where 0 was asked for."""
+        name = self.sock.getsockname()
+        return Path(name) if self.sock.family == socket.AF_UNIX else Address(*name[:2])
+
+    def close(self) -> None:
+        """Remove the file of a Unix socket as well, if it is ours. May be called again."""
+        if self.sock.fileno() < 0:
+            return
+        address = None if self.is_borrowed else self.address
+        self.sock.close()
+        if isinstance(address, Path):
+            address.unlink(missing_ok=True)
+
+
+def listen(bind: Address | Path) -> Listening:
+    """A listening socket, non-blocking. Raises OSError."""
+    sock = _unix_socket(bind) if isinstance(bind, Path) else _tcp_socket(bind)
+    try:
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return Listening(sock)
+
+
+def peer_of(sock: socket.socket, name: object) -> Peer:
+    """`name`: what accept returned beside the socket."""
+    if isinstance(name, tuple):
+        return Peer(str(name[0]))
+    try:
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    except (AttributeError, OSError):  # not Linux: nobody is vouched for
+        return Peer("localhost")
+    pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
+    return Peer("localhost", uid, pid)
+
+
+def _tcp_socket(address: Address) -> socket.socket:
+    family, kind, protocol, _, where = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(_SOCKET_UMASK)
+    try:
+        sock.bind(str(path))
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove our own dead socket; anything else stays, and binding then fails."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(str(path)) == errno.ECONNREFUSED:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""One target: permits, tries, verdicts, its greeting."""

@@ -1,0 +1,110 @@
+"""Accepts clients of one listening socket and starts their sessions."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from mysql_wire.constants import ErrorCode
+from mysql_wire.packet import frame
+from mysql_wire.reply import ERRPacket
+
+from ..logs import event
+from ..net.sockets import BACKLOG, Listening, Peer, peer_of
+from ..net.stream import Stream
+
+MAX_LOGINS = 256
+"""Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
+
+ACCEPT_PAUSE_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+NO_DESCRIPTORS = ERRPacket(
+    ErrorCode.ER_CON_COUNT_ERROR,
+    ErrorCode.ER_CON_COUNT_ERROR.sqlstate,
+    b"rds-iam-proxy: too many connections for its file descriptors; raise the limit (ulimit -n)",
+)
+CLOSING = ERRPacket(
+    ErrorCode.ER_SERVER_SHUTDOWN,
+    ErrorCode.ER_SERVER_SHUTDOWN.sqlstate,
+    b"rds-iam-proxy: this listener is being closed; connect again when it is back",
+)
+
+
+class Listener:
+    """`run` accepts until it is cancelled; `start_session` gets each client and must call `release` once."""
+
+    def __init__(
+        self,
+        listening: Listening,
+        start_session: Callable[[Stream, Peer, Callable[[], None]], None],
+        login_slots: asyncio.Semaphore,
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._listening = listening
+        self._start_session = start_session
+        self._login_slots = login_slots
+        self._has_room = has_room
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._login_slots.acquire()
+                try:
+                    sock, where = await loop.sock_accept(self._listening.sock)
+                except OSError as exc:
+                    self._login_slots.release()
+                    event(log, logging.WARNING, "cannot accept", reason=exc.strerror or type(exc).__name__)
+                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
+                    continue
+                except BaseException:
+                    self._login_slots.release()
+                    raise
+                self._accepted(sock, peer_of(sock, where))
+        finally:
+            self._close()
+
+    def _accepted(self, sock: socket.socket, peer: Peer) -> None:
+        if self._has_room():
+            self._start_session(Stream(sock), peer, _once(self._login_slots.release))
+        else:
+            _turn_away(sock, NO_DESCRIPTORS)
+            self._login_slots.release()
+            event(log, logging.WARNING, "client turned away", peer=str(peer), reason="no file descriptors left")
+
+    def _close(self) -> None:
+        """Nobody who connected is left without an answer, unless whoever lent the socket lets others accept them."""
+        if not self._listening.is_borrowed:
+            for _ in range(BACKLOG):
+                try:
+                    sock, _where = self._listening.sock.accept()
+                except OSError:  # usually: there is nobody
+                    break
+                _turn_away(sock, CLOSING)
+        self._listening.close()
+
+
+def _turn_away(sock: socket.socket, err: ERRPacket) -> None:
+    """An ERR packet in the place of the greeting: it has no sqlstate there."""
+    try:
+        sock.setblocking(False)
+        sock.send(frame(err.encode(with_sqlstate=False), 0))
+    except OSError:
+        pass
+    finally:
+        sock.close()
+
+
+def _once(function: Callable[[], None]) -> Callable[[], None]:
+    called = False
+
+    def call() -> None:
+        nonlocal called
+        if not called:
+            called = True
+            function()
+
+    return call

@@ -1,0 +1,23 @@
+"""How the process is to start, reload and end: what `serve` is told beside the configuration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..config import Config
+from .systemd import LentSockets, Notifier
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """Defaults: no reload, until a signal ends it."""
+
+    load: Callable[[], Config] | None = None
+    """Reads the configuration again. Raises ConfigError."""
+    watch: bool = False
+    """Reload when one of the configuration's files changes, not only on SIGHUP."""
+    quit_after_idle: float | None = None
+    """End when nobody has been connected for so many seconds."""
+    exit_zero_on_sigterm: bool = False
+    """Exit code 0 after a SIGTERM even if a busy session was cut."""
+    notifier: Notifier = field(default_factory=Notifier)
+    sockets: LentSockets = field(default_factory=LentSockets)

@@ -1,0 +1,254 @@
+"""What runs inside the process: listeners, probes and sessions, and how a new configuration takes the place of the old.
+
+Signals, files and the service manager are the business of `server`.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from pathlib import Path
+
+from ..config import Config, is_loopback
+from ..config import Listener as ListenerConfig
+from ..errors.tree import ConfigError
+from ..front.accounts import Accounts
+from ..front.guard import LoginGuard
+from ..front.ids import LiveSessions
+from ..front.shared import Shared
+from ..front.tls import LocalTLS
+from ..logs import event
+from ..mysql.probe import Probe
+from ..net.address import Address
+from ..net.sockets import Bind, Listening, Peer, SocketName, listen
+from ..net.stream import Stream
+from ..session.clients import Clients
+from ..session.relay import make_buffer
+from ..session.session import Session
+from .acceptor import MAX_LOGINS, Listener
+from .descriptors import room_for_clients
+from .systemd import LentSockets
+from .wiring import Wiring, wire
+
+log = logging.getLogger(__name__)
+
+_DoorKey = tuple[Bind, int]
+"""Where to listen, and the how manieth listener there it is: several may ask for any free port."""
+
+
+@dataclass(slots=True)
+class _Door:
+    """One listener. What is behind it may change while it is open."""
+
+    listening: Listening
+    address: Address | Path
+    target: str
+    tls: LocalTLS | None = dataclass_field(repr=False)
+    task: asyncio.Task[None] | None = None
+
+
+class Service:
+    """`start`, any number of `reload`s, then `drain` and `close`, or `close` alone. For one event loop."""
+
+    def __init__(self, config: Config, sockets: LentSockets | None = None) -> None:
+        """Raises ConfigError."""
+        self._config = config
+        self._sockets = sockets or LentSockets()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._doors: dict[_DoorKey, _Door] = {}
+        self._probing: dict[Probe, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(MAX_LOGINS)
+        self._max_clients = _room_for(config)
+        self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
+        self._wiring = wire(config, self.spawn)
+        self.clients = Clients()
+
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self._config
+
+    @property
+    def addresses(self) -> tuple[Address | Path, ...]:
+        """Where it listens, in the order of the configuration, with the real port where 0 was asked for."""
+        return tuple(self._doors[key].address for key in _keyed(self._config.listeners))
+
+    @property
+    def wiring(self) -> Wiring:
+        """The parts in use."""
+        return self._wiring
+
+    @property
+    def status(self) -> str:
+        """One line about what it does."""
+        return f"listening on {', '.join(map(str, self.addresses))}"
+
+    def start(self) -> None:
+        """Listen. Raises ConfigError."""
+        self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
+        self._start_probes()
+
+    async def first_tries(self) -> None:
+        """Until each target has answered, or failed to, for the first time."""
+        for route in self._wiring.routes.values():
+            await route.probe.first_try()
+
+    def reload(self, config: Config) -> None:
+        """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
+
+        Raises ConfigError, and then everything is as it was.
+        """
+        wiring = wire(config, self.spawn, self._wiring)
+        wanted = _keyed(config.listeners)
+        new = self._listen({key: listener for key, listener in wanted.items() if key not in self._doors})
+        # From here on nothing can fail.
+        self._shared.accounts = Accounts(config.accounts)
+        self._max_clients = _room_for(config)
+        for key in self._doors.keys() - wanted.keys():
+            self._close_door(self._doors.pop(key))
+        self._config, self._wiring = config, wiring
+        self._open_doors(config, wiring, new)
+        self._start_probes()
+
+    def tell_again(self, *, at_once: bool = False) -> None:
+        """Log how often errors came again; to be called from time to time."""
+        for name, route in self._wiring.routes.items():
+            for login, times in route.upstream.watch.tell_again(at_once=at_once):
+                event(
+                    log,
+                    logging.WARNING,
+                    "login refused again",
+                    times=times,
+                    peer=login.peer,
+                    user=login.user,
+                    target=name,
+                    reason=login.reason,
+                    code=login.code,
+                    text=login.text,
+                )
+
+    async def drain(self, stop_now: asyncio.Event) -> int:
+        """Accept nobody, and give the sessions `drain_timeout` seconds, or until `stop_now`, to end.
+
+        Returns how many busy ones were cut.
+        """
+        self._stop_listening()
+        return await self.clients.drain(self._config.drain_timeout, stop_now)
+
+    async def close(self) -> None:
+        """End everything that still runs."""
+        self._stop_listening()
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        for door in self._doors.values():
+            door.listening.close()  # if its task never ran
+        for tokens in self._wiring.tokens.values():
+            tokens.close()
+        self.tell_again(at_once=True)
+
+    def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """The one place where tasks are made: the loop itself would forget them."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        exception = None if task.cancelled() else task.exception()
+        if exception is not None:
+            event(log, logging.ERROR, "internal error", exception=exception)
+
+    # --- listeners ---
+
+    def _listen(self, wanted: Mapping[_DoorKey, ListenerConfig]) -> dict[_DoorKey, Listening]:
+        """All or none. Raises ConfigError."""
+        opened: dict[_DoorKey, Listening] = {}
+        faults = []
+        for key, listener in wanted.items():
+            try:
+                opened[key] = self._open(listener)
+            except OSError as exc:
+                faults.append(f"cannot listen on {key[0]}: {exc.strerror}; choose another --listen or bind address")
+            except ValueError as exc:
+                faults.append(str(exc))
+        if faults:
+            for listening in opened.values():
+                listening.close()
+            raise ConfigError(faults)
+        return opened
+
+    def _open(self, listener: ListenerConfig) -> Listening:
+        """Raises OSError, ValueError."""
+        if not isinstance(listener.bind, SocketName):
+            return listen(listener.bind)
+        lent = self._sockets.lend(listener.bind)
+        address, encrypted = lent.address, listener.tls == "required" and listener.tls_cert is not None
+        if isinstance(address, Address) and not is_loopback(address) and not encrypted:
+            lent.close()
+            raise ValueError(
+                f"{listener.bind}: {address} is not a loopback address: logins would cross the network;"
+                f' let the unit listen on 127.0.0.1:{address.port}, or add tls = "required", tls_cert and tls_key'
+            )
+        return lent
+
+    def _open_doors(self, config: Config, wiring: Wiring, new: Mapping[_DoorKey, Listening]) -> None:
+        """Open the new ones, and set what is behind each."""
+        for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
+            door = self._doors.get(key)
+            if door is not None:
+                door.target, door.tls = listener.target, tls
+                continue
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, tls)
+            accepting = Listener(door.listening, self._starter(door), self._slots, self._has_room)
+            door.task = self.spawn(accepting.run())
+            event(log, logging.INFO, "listening", address=str(door.address), target=listener.target, tls=listener.tls)
+
+    def _close_door(self, door: _Door) -> None:
+        event(log, logging.INFO, "no longer listening", address=str(door.address), target=door.target)
+        if door.task is not None:
+            door.task.cancel()
+
+    def _stop_listening(self) -> None:
+        for door in self._doors.values():
+            if door.task is not None:
+                door.task.cancel()
+
+    def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
+        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+            route = self._wiring.routes[door.target]
+            greet_as = route.probe.greet_as
+            session = Session(stream, peer, route.upstream, greet_as, door.tls, self._shared, release_slot)
+            self.clients.add(session, self.spawn(session.run()))
+
+        return start_session
+
+    def _has_room(self) -> bool:
+        return len(self.clients) < self._max_clients
+
+    # --- probes ---
+
+    def _start_probes(self) -> None:
+        """One for each target, and none for those that are gone."""
+        wanted = {route.probe for route in self._wiring.routes.values()}
+        for probe in self._probing.keys() - wanted:
+            self._probing.pop(probe).cancel()
+        for probe in wanted - self._probing.keys():
+            self._probing[probe] = self.spawn(probe.run())
+
+
+def _room_for(config: Config) -> int:
+    return room_for_clients(sum(target.max_sessions for target in config.targets.values()))
+
+
+def _keyed(listeners: Iterable[ListenerConfig]) -> dict[_DoorKey, ListenerConfig]:
+    seen: Counter[Bind] = Counter()
+    keyed = {}
+    for listener in listeners:
+        keyed[listener.bind, seen[listener.bind]] = listener
+        seen[listener.bind] += 1
+    return keyed

@@ -1,0 +1,224 @@
+"""Moves bytes between one client and its RDS session. From RDS they are never parsed.
+
+Memory: one buffer serves every session of the loop; a session owns bytes only while its receiver does not take them,
+and then its sender is not read.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mysql_wire.commands import UNANSWERED, CommandScanner
+from mysql_wire.errors import RemoteProtocolError
+
+from ..net.stream import Stream
+
+BUFFER_SIZE = 256 * 1024
+"""Bytes read from one side at one wake-up, at most: a bulk result does not starve the others."""
+
+FLUSH_SECONDS = 5.0
+TLS_RETRY_SECONDS = 0.01
+
+Bytes = memoryview | bytes | bytearray
+
+
+class Side(StrEnum):
+    CLIENT = "client"
+    RDS = "rds"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Who ended the relay, and why; `change_user` is the COM_CHANGE_USER payload that interrupted it."""
+
+    by: Side
+    why: str
+    change_user: bytes | None = None
+
+
+def make_buffer() -> memoryview:
+    """The read buffer of one event loop."""
+    return memoryview(bytearray(BUFFER_SIZE))
+
+
+class Relay:
+    """`run` returns when one side ended; the streams stay open and belong to the caller."""
+
+    def __init__(self, client: Stream, rds: Stream, scanner: CommandScanner, buffer: memoryview) -> None:
+        self._scanner = scanner
+        self._asked_at = -1  # how many bytes had come from RDS when the client asked last
+        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        keep_tail = scanner.watches_answers
+        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan)
+        self.downward = Direction(Side.RDS, rds, client, buffer, self._over, self._keep_tail if keep_tail else None)
+
+    @property
+    def byte_count(self) -> int:
+        """Of both directions."""
+        return self.upward.byte_count + self.downward.byte_count
+
+    @property
+    def seems_idle(self) -> bool:
+        """No command is half sent, and something came back since the last one that is answered.
+
+        A guess, until there was silence for a while too: answers are not parsed. A transaction may be open.
+        """
+        waiting = self.upward.is_held_up or self.downward.is_held_up
+        return self._scanner.at_boundary and self.downward.byte_count > self._asked_at and not waiting
+
+    def end(self, why: str) -> None:
+        """Make `run` return; what is under way is broken off."""
+        self._end(Ending(Side.PROXY, why))
+
+    async def run(self) -> Ending:
+        try:
+            self.upward.resume()
+            self.downward.resume()
+            ending = await self._over
+        finally:
+            self.upward.detach()
+            self.downward.detach()
+        await self._flush(ending)
+        if self._scanner.has_quit:
+            return Ending(Side.CLIENT, "quit")  # RDS may have been quicker to close
+        return ending
+
+    async def _flush(self, ending: Ending) -> None:
+        """What was read from the side that ended still reaches the other one."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                if ending.by is Side.CLIENT:
+                    await self.upward.flush(self._scanner.flush())
+                if ending.by is Side.RDS or ending.change_user is not None:
+                    await self.downward.flush(b"")
+        except (OSError, TimeoutError):
+            return  # the other side has gone as well
+
+    def _scan(self, data: memoryview) -> Bytes:
+        scanner = self._scanner
+        before = scanner.commands
+        try:
+            out = scanner.feed(data)
+        except RemoteProtocolError as exc:
+            self._end(Ending(Side.PROXY, str(exc)))
+            return b""
+        if scanner.commands != before:
+            # Of several at once only the last one's kind is known: then one of them is taken to be answered.
+            if scanner.last_command not in UNANSWERED or scanner.commands > before + 1:
+                self._asked_at = self.downward.byte_count
+            if scanner.change_user is not None:
+                self._end(Ending(Side.CLIENT, "change user", scanner.change_user))
+        return out
+
+    def _keep_tail(self, data: memoryview) -> Bytes:
+        self._scanner.answered(data)
+        return data
+
+    def _end(self, ending: Ending) -> None:
+        if not self._over.done():
+            self._over.set_result(ending)
+
+
+class Direction:
+    """Bytes from one side to the other."""
+
+    __slots__ = ("_buffer", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
+
+    def __init__(
+        self,
+        name: Side,
+        source: Stream,
+        sink: Stream,
+        buffer: memoryview,
+        over: asyncio.Future[Ending],
+        transform: Callable[[memoryview], Bytes] | None,
+    ) -> None:
+        self.byte_count = 0
+        self._name = name
+        self._source = source
+        self._sink = sink
+        self._buffer = buffer
+        self._over = over
+        self._transform = transform
+        self._pending: memoryview | None = None
+
+    @property
+    def is_held_up(self) -> bool:
+        """The receiver has not taken all that was read."""
+        return self._pending is not None
+
+    def resume(self) -> None:
+        """Read when there is something to read."""
+        self._source.watch_readable(self._readable)
+        if self._source.has_pending:  # no readiness will tell of these
+            asyncio.get_running_loop().call_soon(self._readable)
+
+    def detach(self) -> None:
+        self._source.watch_readable(None)
+        self._sink.watch_writable(None)
+
+    async def flush(self, rest: bytes) -> None:
+        pending, self._pending = self._pending, None
+        await self._sink.write(pending or b"")
+        await self._sink.write(rest)
+
+    def _readable(self) -> None:
+        if self._over.done() or self._pending is not None:
+            return
+        try:
+            count = self._source.receive(self._buffer)
+        except ssl.SSLWantWriteError:
+            # TLS has to send first (a key update into a full socket): rare, so a later try is enough.
+            self._source.watch_readable(None)
+            asyncio.get_running_loop().call_later(TLS_RETRY_SECONDS, self._retry)
+            return
+        except OSError as exc:
+            self._end(self._name, _reason(exc))
+            return
+        if count is None:
+            return
+        if count == 0:
+            self._end(self._name, "closed")
+            return
+        self.byte_count += count
+        view = self._buffer[:count]
+        data = view if self._transform is None else self._transform(view)
+        if data:
+            self._send(data)
+
+    def _retry(self) -> None:
+        if not self._over.done() and self._pending is None:
+            self.resume()
+            self._readable()
+
+    def _send(self, data: Bytes) -> None:
+        try:
+            sent = self._sink.send(data)
+        except OSError as exc:
+            self._end(Side.RDS if self._name is Side.CLIENT else Side.CLIENT, _reason(exc))
+            return
+        if sent < len(data):
+            self._pending = memoryview(bytes(data[sent:]))
+            if not self._over.done():
+                self._source.watch_readable(None)
+                self._sink.watch_writable(self._writable)
+
+    def _writable(self) -> None:
+        if self._pending is None or self._over.done():
+            return
+        data, self._pending = self._pending, None
+        self._send(data)
+        if self._pending is None and not self._over.done():
+            self._sink.watch_writable(None)
+            self.resume()
+
+    def _end(self, by: Side, why: str) -> None:
+        if not self._over.done():
+            self._over.set_result(Ending(by, why))
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or type(exc).__name__

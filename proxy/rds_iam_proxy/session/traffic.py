@@ -1,0 +1,65 @@
+"""How many bytes one session has moved, and for how long none, across all its relays."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..stats.target import TargetWatch
+from .relay import Relay
+from .view import SILENCE_SECONDS, Activity
+
+
+class Meter:
+    """Reads the relay's own counters when it is asked: a chunk costs nothing, and no look at the clock either."""
+
+    def __init__(self, watch: TargetWatch, now: Callable[[], float]) -> None:
+        self.relay: Relay | None = None
+        """The one that runs."""
+        self._watch = watch
+        self._now = now
+        self._up = self._down = 0  # of relays that are over
+        self._told = (0, 0)  # what the target's watch knows of
+        self._byte_count = -1  # at the last look
+        self._quiet_since = 0.0
+
+    @contextmanager
+    def running(self, relay: Relay) -> Iterator[None]:
+        self.relay = relay
+        self._byte_count = -1
+        try:
+            yield
+        finally:
+            self._up, self._down = self.bytes
+            self.relay = None
+
+    @property
+    def bytes(self) -> tuple[int, int]:
+        """From the client, and from RDS."""
+        relay = self.relay
+        if relay is None:
+            return self._up, self._down
+        return self._up + relay.upward.byte_count, self._down + relay.downward.byte_count
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long nothing was sent either way, to be asked again and again; None: not idle, or nothing runs.
+
+        Counts from the first look that finds the counters unchanged.
+        """
+        relay, now = self.relay, self._now()
+        if relay is None:
+            return None
+        if relay.byte_count != self._byte_count:
+            self._byte_count, self._quiet_since = relay.byte_count, now
+        return now - self._quiet_since if relay.seems_idle else None
+
+    @property
+    def activity(self) -> Activity:
+        """What the relay that runs is doing."""
+        return Activity.IDLE if (self.idle_seconds or 0.0) >= SILENCE_SECONDS else Activity.RUNNING
+
+    def tell(self) -> None:
+        """Let the target's watch know of the bytes since the last time."""
+        up, down = self.bytes
+        self._watch.bytes_from_client += up - self._told[0]
+        self._watch.bytes_from_rds += down - self._told[1]
+        self._told = up, down

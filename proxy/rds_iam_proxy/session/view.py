@@ -1,0 +1,36 @@
+"""A session as others see it: what it is, and what it does now."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SILENCE_SECONDS = 1.0
+"""How long nothing must have been sent either way before a session counts as idle."""
+
+
+class Activity(StrEnum):
+    """What a session does, as far as can be guessed without parsing answers."""
+
+    LOGIN = "logging in"
+    WAITING = "waiting for a permit"
+    RUNNING = "running"
+    IDLE = "idle"
+    ENDING = "ending"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One client as it is now. Its names are as they came: whoever prints them has to escape them."""
+
+    id: int
+    target: str
+    peer: str
+    account: str | None
+    db_user: str | None
+    program: str
+    activity: Activity
+    quiet_seconds: float
+    """How long it has been idle."""
+    age_seconds: float
+    bytes_from_client: int
+    bytes_from_rds: int
+    tls: bool

@@ -1,0 +1,1 @@
+"""What happened lately, in numbers and texts; read by the admin address."""
