@@ -22,6 +22,7 @@ from rds_iam_proxy.config.tables import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "proxy" / "rds_iam_proxy"
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
 _COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 _COMMAND = re.compile(rf"rds-iam-proxy ({'|'.join(_COMMANDS)})\b((?:\\\n|[^\n`])*)")
@@ -78,7 +79,7 @@ def test_links_and_files_that_are_named_exist(name: str) -> None:
     assert [link for link in links if link.startswith("#") and link[1:] not in headings] == []
     linked = [link for link in links if not link.startswith("#")]
     named = re.findall(r"`((?:tests|proxy|protocol|demo|docs|bench|packaging)/[\w./-]*)`", text)
-    places = [ROOT, ROOT / "proxy" / "rds_iam_proxy"]
+    places = [ROOT, PACKAGE]
     assert [path for path in (*linked, *named) if not any((place / path).exists() for place in places)] == []
 
 
@@ -87,17 +88,24 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
-def test_floors_of_the_architecture_are_those_that_are_checked() -> None:
+def test_rooms_of_the_architecture_are_those_that_are_checked() -> None:
     contracts = tomllib.loads(_text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
-    layers = {one["name"]: one["layers"] for one in contracts if "layers" in one}
-    names = ("Floors of mysql_wire", "A module imports only from lower floors")
-    floors = [set(re.findall(r"\w+\.(\w+)", layer)) for name in names for layer in reversed(layers[name])]
-    rows = re.findall(r"^\| (`[^|]+) \|", _text("ARCHITECTURE.md").partition("## One login")[0], re.MULTILINE)
-    written = [set(re.findall(r"`(\w+)`", row)) for row in rows]
-    assert written == [floor for floor in floors if floor]  # in the order of the floors, from the ground up
-    for folder in (ROOT / "protocol" / "mysql_wire", ROOT / "proxy" / "rds_iam_proxy"):
+    floors = {
+        one["name"].removeprefix("Floors of "): {
+            layer.rpartition(".")[2] for line in one["layers"] for layer in line.split(" | ")
+        }
+        for one in contracts
+        if one["name"].startswith("Floors of ")
+    }
+    chapter = _text("ARCHITECTURE.md").partition("## One login")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", chapter, re.MULTILINE)
+    for wing, rooms in rows:
+        folder = next(path for path in (PACKAGE / wing, ROOT / "protocol" / wing) if path.is_dir())
         modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-        assert modules - {"__init__"} - set().union(*written) == set()
+        assert modules - {"__init__"} - set(re.findall(r"`(\w+)`", rooms)) == set(), wing
+        assert modules - {"__init__"} == floors[wing], wing
+    wings = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert wings | {"mysql_wire"} == {wing for wing, _ in rows} == set(floors)
 
 
 def test_names_of_the_architecture_are_in_the_code() -> None:

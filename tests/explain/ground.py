@@ -11,9 +11,10 @@ from rds_iam_proxy.aws.tokens import TokenSource
 from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target
 from rds_iam_proxy.limits.limiter import Limiter
-from rds_iam_proxy.mysql.rds_login import UpstreamSession
+from rds_iam_proxy.mysql.probe import PROBE_REQUEST
+from rds_iam_proxy.mysql.rds_login import RDSLogin, UpstreamSession
 from rds_iam_proxy.net.address import Address
-from rds_iam_proxy.rds.upstream import PROBE_REQUEST, Upstream
+from rds_iam_proxy.rds.upstream import Upstream
 from running_proxy import Target as Server
 
 DB_USER = "user_batch"
@@ -77,4 +78,11 @@ async def log_in(
 ) -> UpstreamSession:
     deadline = asyncio.get_running_loop().time() + seconds
     permit = await upstream.admit(account, deadline)
-    return await upstream.log_in(account, db_user, PROBE_REQUEST, permit=permit, deadline=deadline)
+    return await upstream.log_in(
+        account,
+        db_user,
+        lambda way, on_step: RDSLogin(way, db_user, PROBE_REQUEST, on_step),
+        permit=permit,
+        deadline=deadline,
+        with_token=False,
+    )

@@ -43,10 +43,10 @@ from rds_iam_proxy.errors.tree import LoginError
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.mysql.front_login import stopping
-from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY
+from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
+from rds_iam_proxy.mysql.probe import PROBE_REQUEST, Probe
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
-from rds_iam_proxy.rds.upstream import PROBE_REQUEST
 from running_proxy import Target
 from servers.real_server import RealServer
 
@@ -377,14 +377,15 @@ async def test_sessions(open_server: FakeServer, key: str, setting: str) -> None
     shows(key, caught.value)
 
 
-async def test_greeting_changed(open_server: FakeServer) -> None:
+async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None:
     async with upstream_of(open_server) as upstream:
+        probe = Probe(upstream, DB_USER, Greetings(tmp_path), asyncio.ensure_future)
         session = await log_in(upstream)
         session.close()
         other_family = session.identity.capabilities & ~Capability.LONG_PASSWORD
         session.identity = replace(session.identity, capabilities=other_family)
         with pytest.raises(LoginError) as caught:
-            upstream.check_greeting(session, PROBE_REQUEST, DEFAULT_IDENTITY)
+            probe.check(session, PROBE_REQUEST, DEFAULT_IDENTITY)
     shows("greeting-changed", caught.value)
 
 

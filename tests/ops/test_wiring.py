@@ -63,11 +63,11 @@ def test_unchanged_targets_keep_everything(ca_file: Path) -> None:
 def test_known_greeting_survives_as_long_as_the_endpoint_is_the_same(ca_file: Path) -> None:
     shop = target(ca_file)
     before = wire(config(ca_file, shop), never)
-    before.routes["shop"].upstream.identity = DEFAULT_IDENTITY
+    before.routes["shop"].probe.identity = DEFAULT_IDENTITY
     after = rewire(before, config(ca_file, replace(shop, max_sessions=3)))
-    assert after.routes["shop"].upstream.identity is DEFAULT_IDENTITY
+    assert after.routes["shop"].probe.identity is DEFAULT_IDENTITY
     after = rewire(before, config(ca_file, replace(shop, address=BOOKS, dial=BOOKS)))
-    assert after.routes["shop"].upstream.identity is None
+    assert after.routes["shop"].probe.identity is None
 
 
 def test_other_certificates_in_the_same_file_make_a_new_trust(ca_file: Path) -> None:

@@ -90,7 +90,7 @@ class Board:
 
     def _is_due(self, name: str, route: Route) -> bool:
         """Before its first greeting a target is tried again by its probe."""
-        if route.upstream.identity is None or _health(route)[0] is Health.READY:
+        if route.probe.identity is None or _health(route)[0] is Health.READY:
             return False
         latest = max((attempt.at for attempt in route.upstream.watch.attempts.values()), default=0.0)
         since_retry = self._now() - self._retried.get(name, float("-inf"))
@@ -162,7 +162,7 @@ class Board:
         target = upstream.target
         health, why = _health(route)
         mine = [view for view in views if view.target == name]
-        identity = upstream.identity
+        identity = route.probe.identity
         return {
             "name": name,
             "endpoint": str(target.address),
@@ -230,7 +230,7 @@ class Board:
 
 async def _try_again(route: Route, db_user: str) -> None:
     try:
-        await route.upstream.probe(db_user)
+        await route.probe.log_in_once(db_user)
     except LoginError as exc:
         event(log, logging.DEBUG, "target is still not ready", target=route.upstream.target.name, reason=exc.reason)
 

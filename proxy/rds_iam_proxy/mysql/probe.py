@@ -4,12 +4,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
-from mysql_wire.handshake import ServerIdentity
+from mysql_wire.capabilities import LOGIN_CAPABILITIES, same_format
+from mysql_wire.constants import MariaDBCapability
+from mysql_wire.handshake import LoginRequest, ServerIdentity
 
 from ..errors.tree import LoginError
 from ..logs import event
-from ..rds.upstream import Upstream
+from ..rds import failures
+from ..rds.login import OnStep, Way
+from ..rds.upstream import LOGIN_SECONDS, PROBE, Make, Upstream
 from .greetings import DEFAULT_IDENTITY, Greetings
+from .rds_login import RDSLogin, UpstreamSession
 
 FIRST_CLIENTS_WAIT_SECONDS = 4.0
 """The first clients wait this long for the first probe; then they are greeted by what was known last. It is taken off
@@ -18,6 +23,15 @@ the time that their login at RDS may last, which must leave a token its 5 s."""
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
 
 log = logging.getLogger(__name__)
+
+PROBE_REQUEST = LoginRequest(
+    user=b"",
+    database=None,
+    collation=45,
+    max_packet_size=1 << 24,
+    capabilities=LOGIN_CAPABILITIES,
+    mariadb_capabilities=MariaDBCapability(0),
+)
 
 Spawn = Callable[[Coroutine[None, None, None]], object]
 
@@ -32,13 +46,13 @@ class Probe:
         self._spawn = spawn
         self._first_try_over = asyncio.Event()
         self._fallback: ServerIdentity | None = None
-        upstream.on_new_identity = self._learnt
+        self.identity: ServerIdentity | None = None
 
     async def run(self) -> None:
         tries = 0
-        while self._upstream.identity is None and self.db_user is not None:
+        while self.identity is None and self.db_user is not None:
             try:
-                await self._upstream.probe(self.db_user)
+                await self.log_in_once(self.db_user)
             except LoginError as exc:
                 target = self._upstream.target
                 event(
@@ -63,19 +77,44 @@ class Probe:
 
     async def greet_as(self) -> ServerIdentity:
         """RDS's last greeting; before the first one what was kept from an earlier start, else a default."""
-        if self._upstream.identity is None:
+        if self.identity is None:
             try:
                 async with asyncio.timeout(FIRST_CLIENTS_WAIT_SECONDS):
                     await self._first_try_over.wait()
             except TimeoutError:
                 self._first_try_over.set()
-        return self._upstream.identity or self._kept()
+        return self.identity or self._kept()
 
     def _kept(self) -> ServerIdentity:
         if self._fallback is None:
             self._fallback = self._greetings.load(self._upstream.target.address) or DEFAULT_IDENTITY
         return self._fallback
 
+    def login(self, db_user: str, request: LoginRequest) -> Make[UpstreamSession]:
+        """For `Upstream.log_in`."""
+
+        def make(way: Way, on_step: OnStep) -> RDSLogin:
+            return RDSLogin(way, db_user, request, on_step, self._learnt)
+
+        return make
+
+    async def log_in_once(self, db_user: str) -> None:
+        """Learn RDS's greeting by a whole login: anything less counts towards its max_connect_errors."""
+        upstream = self._upstream
+        deadline = upstream.now() + upstream.target.login_wait + LOGIN_SECONDS
+        permit = await upstream.admit(PROBE, deadline)
+        make, known = self.login(db_user, PROBE_REQUEST), self.identity is not None
+        session = await upstream.log_in(PROBE, db_user, make, permit=permit, deadline=deadline, with_token=known)
+        await session.quit()
+
+    def check(self, session: UpstreamSession, request: LoginRequest, greeted_as: ServerIdentity) -> None:
+        """Raises GreetingChanged if the client was greeted as another kind of server than answers now."""
+        if not same_format(request, greeted_as, session.identity):
+            raise failures.greeting_changed(self._upstream.target, session.identity.version)
+
     def _learnt(self, identity: ServerIdentity) -> None:
+        if identity == self.identity:
+            return
+        self.identity = identity
         self._first_try_over.set()
         self._spawn(self._greetings.save(self._upstream.target.address, identity))

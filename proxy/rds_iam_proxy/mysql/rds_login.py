@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from mysql_wire.client_login import ClientLogin, Failed, LoggedIn, NoTLS, OtherPlugin, SendToken, StartTLS
 from mysql_wire.constants import Capability, Command, Status
@@ -12,15 +11,12 @@ from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.packet import frame
 from mysql_wire.reply import ERRPacket, OKPacket, without_redirect_url
 
-from ..aws.clock import ClockWatch
-from ..aws.tokens import Token, TokenSource
-from ..aws.trust import Trust
-from ..config import Target
+from ..aws.tokens import Token
 from ..logs import printable
-from ..net.dial import Dialler
 from ..net.peer_certificate import presented
 from ..net.stream import Stream
 from ..rds import failures
+from ..rds.login import OnStep, Step, Way
 from . import refusals
 
 OLD_TOKEN_SECONDS = 60.0
@@ -67,43 +63,28 @@ def _nothing() -> None:
     pass
 
 
-class Step(StrEnum):
-    """What a login waits for, as it reads after "while"."""
-
-    CONNECT = "connecting"
-    GREETING = "reading the greeting"
-    TLS = "starting TLS"
-    TOKEN_REQUEST = "waiting for the token request"  # noqa: S105 - says what RDS asks for
-    CREDENTIALS = "waiting for AWS credentials"
-    VERDICT = "checking the token"
-    DONE = "logged in"
-
-
 class RDSLogin:
     """`run` it once. `step` says what is being waited for, `on_step` hears when that changes."""
 
     def __init__(
         self,
-        target: Target,
+        way: Way,
         db_user: str,
         request: LoginRequest,
-        *,
-        tokens: TokenSource,
-        trust: Trust,
-        clock: ClockWatch,
-        dialler: Dialler | None = None,
-        on_step: Callable[[Step], None] | None = None,
+        on_step: OnStep | None = None,
+        learn: Callable[[ServerIdentity], None] | None = None,
     ) -> None:
         self.step = Step.CONNECT
         self.server: tuple[str, int] | None = None  # IP address and port, once connected
         self.certificate_expires: float | None = None  # seconds since 1970; None: it was not shown this time
-        self._target = target
+        self._target = way.target
         self._db_user = db_user
-        self._tokens = tokens
-        self._trust = trust
-        self._clock = clock
-        self._dialler = dialler or Dialler()
+        self._tokens = way.tokens
+        self._trust = way.trust
+        self._clock = way.clock
+        self._dialler = way.dialler
         self._on_step = on_step
+        self._learn = learn
         self._login = ClientLogin(db_user, request)
         self._stream: Stream | None = None
         self._token: Token | None = None
@@ -187,6 +168,8 @@ class RDSLogin:
         if stream.tls is not None and not stream.tls.session_reused:
             self.certificate_expires = _end_of(stream.tls.getpeercert())
         self._enter(Step.TOKEN_REQUEST)
+        if self._learn is not None and self._login.identity is not None:
+            self._learn(self._login.identity)  # now it is the verified server's, however the login goes on
         await stream.write(self._login.tls_established())
 
     async def _get_token(self) -> bytes:

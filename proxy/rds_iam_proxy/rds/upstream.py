@@ -1,13 +1,10 @@
-"""One target: permits, connections and logins at RDS, and what its greeting says."""
+"""One target: permits, and logins at RDS until it has judged."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-
-from mysql_wire.capabilities import LOGIN_CAPABILITIES, same_format
-from mysql_wire.constants import MariaDBCapability
-from mysql_wire.handshake import LoginRequest, ServerIdentity
+from typing import TypeVar
 
 from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
@@ -16,12 +13,16 @@ from ..config import Target
 from ..errors.tree import LoginError, Refused
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
-from ..mysql.rds_login import RDSLogin, Step, UpstreamSession
 from ..net.dial import Dialler
 from ..rds import failures
 from ..stats.phases import PhaseTimer
 from ..stats.target import TargetWatch
+from .login import Login, OnStep, Step, Way
 from .whereabouts import Whereabouts
+
+SessionT = TypeVar("SessionT")
+Make = Callable[[Way, OnStep], Login[SessionT]]
+"""Makes one login at RDS."""
 
 LOGIN_SECONDS = 10.0
 """Dial, TLS and login together."""
@@ -37,21 +38,8 @@ KNOWN_GOOD_SECONDS = 300.0
 
 THROTTLED_RETRIES = 2
 
-_PROBE = ""
+PROBE = ""
 """The account of the proxy's own logins: its session takes nobody's place."""
-
-PROBE_REQUEST = LoginRequest(
-    user=b"",
-    database=None,
-    collation=45,
-    max_packet_size=1 << 24,
-    capabilities=LOGIN_CAPABILITIES,
-    mariadb_capabilities=MariaDBCapability(0),
-)
-
-
-def _ignore(identity: ServerIdentity) -> None:
-    pass
 
 
 class Upstream:
@@ -74,14 +62,12 @@ class Upstream:
     ) -> None:
         self.target = target
         self.watch = watch or TargetWatch()
-        self.identity: ServerIdentity | None = None
-        self.on_new_identity: Callable[[ServerIdentity], None] = _ignore
         self._limiter = limiter
         self._breaker = Breaker(now=now)
         self._tokens = tokens
         self._whereabouts = Whereabouts(target, trust)
         self._dialler = Dialler()
-        self._now = now
+        self.now = now
         self._clock = clock or ClockWatch()
         self._sessions: Counter[str] = Counter()  # by account
         self._retried: dict[str, float] = {}
@@ -90,7 +76,7 @@ class Upstream:
     @property
     def sessions(self) -> int:
         """Sessions of clients that are open or being opened."""
-        return self._sessions.total() - self._sessions[_PROBE]
+        return self._sessions.total() - self._sessions[PROBE]
 
     @property
     def breaker_open(self) -> bool:
@@ -104,34 +90,29 @@ class Upstream:
         """
         self._check_sessions(account)
         self._breaker.check()
-        began = self._now()
+        began = self.now()
         permit = await self._limiter.acquire(account, min(deadline, began + self.target.login_wait))
-        self.watch.permit_wait.observe(self._now() - began)
+        self.watch.permit_wait.observe(self.now() - began)
         return permit
 
     async def log_in(
-        self, account: str, db_user: str, request: LoginRequest, *, permit: float, deadline: float
-    ) -> UpstreamSession:
+        self,
+        account: str,
+        db_user: str,
+        make: Make[SessionT],
+        *,
+        permit: float,
+        deadline: float,
+        with_token: bool = True,
+    ) -> SessionT:
         """A session at RDS, for which `admit` has given the permit. Raises LoginError."""
         self._check_sessions(account)  # again: several may have waited for the last place
         self._sessions[account] += 1
         try:
-            return await self._try_until_judged(account, db_user, request, permit, deadline)
+            return await self._try_until_judged(account, db_user, make, permit, deadline, with_token)
         except BaseException:
             self._closed(account)
             raise
-
-    async def probe(self, db_user: str) -> None:
-        """Learn RDS's greeting by a whole login: anything less counts towards its max_connect_errors."""
-        deadline = self._now() + self.target.login_wait + LOGIN_SECONDS
-        permit = await self.admit(_PROBE, deadline)
-        session = await self.log_in(_PROBE, db_user, PROBE_REQUEST, permit=permit, deadline=deadline)
-        await session.quit()
-
-    def check_greeting(self, session: UpstreamSession, request: LoginRequest, greeted_as: ServerIdentity) -> None:
-        """Raises GreetingChanged if the client was greeted as another kind of server than answers now."""
-        if not same_format(request, greeted_as, session.identity):
-            raise failures.greeting_changed(self.target, session.identity.version)
 
     def _check_sessions(self, account: str) -> None:
         target, most = self.target, self.target.max_sessions_per_account
@@ -146,14 +127,14 @@ class Upstream:
             del self._sessions[account]
 
     async def _try_until_judged(
-        self, account: str, db_user: str, request: LoginRequest, permit: float, deadline: float
-    ) -> UpstreamSession:
+        self, account: str, db_user: str, make: Make[SessionT], permit: float, deadline: float, with_token: bool
+    ) -> SessionT:
         """RDS's verdict on one login, with new tries where the refusal was not about this login itself."""
-        began, throttled = self._now(), 0
+        began, throttled = self.now(), 0
         last_permit = deadline - LEFT_FOR_LOGIN_SECONDS
         while True:
             try:
-                session = await self._connect(account, db_user, request, deadline)
+                session = await self._connect(account, db_user, make, deadline, with_token)
             except Refused as refused:
                 if self._may_replace_token(refused, db_user):
                     permit = await self._limiter.acquire(account, last_permit)
@@ -166,12 +147,12 @@ class Upstream:
                     raise self._still_throttled(refused, db_user, began) from refused
                 permit = await self._limiter.acquire(account, last_permit, again=True)
             else:
-                self._last_login[db_user] = self._now()
+                self._last_login[db_user] = self.now()
                 self._clock.was_right()
                 return session
 
     def _may_replace_token(self, refused: Refused, db_user: str) -> bool:
-        now = self._now()
+        now = self.now()
         if not refused.old_token or now - self._retried.get(db_user, -RETRY_SECONDS) < RETRY_SECONDS:
             return False
         self._retried[db_user] = now
@@ -182,7 +163,7 @@ class Upstream:
         if refused.rate_limited:
             return True
         last_login = self._last_login.get(db_user)
-        known_good = last_login is not None and self._now() - last_login < KNOWN_GOOD_SECONDS
+        known_good = last_login is not None and self.now() - last_login < KNOWN_GOOD_SECONDS
         return refused.token_refused and (known_good or throttled_before > 0)
 
     def _still_throttled(self, refused: Refused, db_user: str, began: float) -> LoginError:
@@ -192,53 +173,36 @@ class Upstream:
         if refused.token_refused and (last_login is None or last_login < began):
             self._last_login.pop(db_user, None)
             return refused
-        ago = None if last_login is None else self._now() - last_login
+        ago = None if last_login is None else self.now() - last_login
         return failures.throttled(self.target, db_user, refused, ago)
 
-    async def _connect(self, account: str, db_user: str, request: LoginRequest, deadline: float) -> UpstreamSession:
+    async def _connect(
+        self, account: str, db_user: str, make: Make[SessionT], deadline: float, with_token: bool
+    ) -> SessionT:
         with self._breaker.attempt(), self.watch.attempt(db_user):
             target, trust = await self._whereabouts.now()
-            if self.identity is not None:
+            if with_token:
                 await self._have_token(target, db_user, deadline)
-            started = self._now()
-            timer = PhaseTimer(self.watch.phases, self._now)
-            login = RDSLogin(
-                target,
-                db_user,
-                request,
-                tokens=self._tokens,
-                trust=trust,
-                clock=self._clock,
-                dialler=self._dialler,
-                on_step=timer,
-            )
+            started = self.now()
+            timer = PhaseTimer(self.watch.phases, self.now)
+            login = make(Way(target, trust, self._tokens, self._clock, self._dialler), timer)
             try:
                 async with asyncio.timeout(max(0.0, min(LOGIN_SECONDS, deadline - started))):
                     session = await login.run(lambda: self._closed(account))
             except TimeoutError:
-                seconds = self._now() - started
+                seconds = self.now() - started
                 if login.step is Step.CREDENTIALS:
                     raise failures.credentials_too_late(seconds) from None
                 raise failures.no_answer(target, login.step, seconds) from None
-            finally:
-                self._learn(login)
         self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
         return session
 
     async def _have_token(self, target: Target, db_user: str, deadline: float) -> None:
         """Without one, do not even dial: RDS counts handshakes that break off, and blocks this host after a hundred
         in a row. To learn the first greeting, one is worth it."""
-        started = self._now()
+        started = self.now()
         try:
             async with asyncio.timeout(max(0.0, deadline - started)):
                 await self._tokens.get(target.address, target.region, db_user)
         except TimeoutError:
-            raise failures.credentials_too_late(self._now() - started) from None
-
-    def _learn(self, login: RDSLogin) -> None:
-        """RDS's greeting, if it came from the verified server: also where the login failed, for want of credentials
-        perhaps. Else the first login after the user's next step would have been greeted wrong."""
-        identity = login.identity
-        if identity not in (None, self.identity) and login.step not in (Step.CONNECT, Step.GREETING, Step.TLS):
-            self.identity = identity
-            self.on_new_identity(identity)
+            raise failures.credentials_too_late(self.now() - started) from None

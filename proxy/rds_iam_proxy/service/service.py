@@ -221,8 +221,7 @@ class Service:
     def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
         def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
             route = self._wiring.routes[door.target]
-            greet_as = route.probe.greet_as
-            session = Session(stream, peer, route.upstream, greet_as, door.tls, self._shared, release_slot)
+            session = Session(stream, peer, route.upstream, route.probe, door.tls, self._shared, release_slot)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session

@@ -75,10 +75,12 @@ def wire(config: Config, spawn: Spawn, before: Wiring | None = None) -> Wiring:
             continue
         upstream = Upstream(target, limiter=limiter, tokens=tokens[_identity(target)], trust=trust)
         if old is not None and (old.upstream.target.address, old.upstream.target.dial) == (target.address, target.dial):
-            upstream.identity, upstream.watch = old.upstream.identity, old.upstream.watch
+            upstream.watch = old.upstream.watch
         elif old is not None:
             upstream.watch = old.upstream.watch.elsewhere()
         probe = Probe(upstream, db_user, greetings, spawn)
+        if old is not None and (old.upstream.target.address, old.upstream.target.dial) == (target.address, target.dial):
+            probe.identity = old.probe.identity
         routes[name] = Route(upstream, probe, trust, limiter, tokens[_identity(target)])
     return Wiring(routes, tls, limiters, trusts, tokens)
 
@@ -89,7 +91,7 @@ def _is_same(route: Route, target: Target, limiter: Limiter, trust: Trust) -> bo
 
 def _may_probe_on(route: Route, db_user: str | None) -> bool:
     """A probe that has no answer yet must ask as somebody who is left."""
-    return route.upstream.identity is not None or route.probe.db_user == db_user
+    return route.probe.identity is not None or route.probe.db_user == db_user
 
 
 def _identity(target: Target) -> Identity:

@@ -6,7 +6,7 @@ us in: whatever fails in between reaches it as an ERR packet.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 
@@ -25,6 +25,7 @@ from ..front.tls import LocalTLS
 from ..logs import event
 from ..mysql import farewells, refusals
 from ..mysql.front_login import FrontLogin, LoginRefused, stopping
+from ..mysql.probe import Probe
 from ..mysql.program_name import client_program
 from ..mysql.rds_login import UpstreamSession
 from ..net.sockets import Peer
@@ -50,7 +51,7 @@ class Session:
         stream: Stream,
         peer: Peer,
         upstream: Upstream,
-        greet_as: Callable[[], Awaitable[ServerIdentity]],
+        probe: Probe,
         tls: LocalTLS | None,
         shared: Shared,
         release_slot: Callable[[], None],
@@ -58,7 +59,7 @@ class Session:
         self._stream = stream
         self._peer = peer
         self._upstream = upstream
-        self._ask_greeting = greet_as
+        self._probe = probe
         self._tls = tls
         self._shared = shared
         self._release_slot = release_slot
@@ -150,7 +151,7 @@ class Session:
 
     async def run(self) -> None:
         try:
-            greet_as = await self._ask_greeting()
+            greet_as = await self._probe.greet_as()
             self._greeted_late = self._shared.now() - self._began
             login = self._login = self._new_login(greet_as)
             try:
@@ -207,7 +208,7 @@ class Session:
         try:
             if self._stopping:
                 raise stopping()
-            self._upstream.check_greeting(rds, request, greet_as)
+            self._probe.check(rds, request, greet_as)
             fingerprint = self._tls.fingerprint if self._tls is not None else None
             await self._stream.write(login.protocol.success(rds.ok, fingerprint=fingerprint))
         except LoginError as exc:
@@ -228,7 +229,10 @@ class Session:
         account, self._program = self._known_account(), client_program(request.attributes)
         deadline = self._shared.now() + TOTAL_LOGIN_SECONDS - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(account.user, deadline))
-        return await self._upstream.log_in(account.user, account.db_user, request, permit=permit, deadline=deadline)
+        make, known = self._probe.login(account.db_user, request), self._probe.identity is not None
+        return await self._upstream.log_in(
+            account.user, account.db_user, make, permit=permit, deadline=deadline, with_token=known
+        )
 
     async def _unless_client_leaves(self, waiting: Coroutine[None, None, float]) -> float:
         """A client that gave up gives its place in the queue back. Raises EndOfStream, LoginRefused."""

@@ -14,11 +14,14 @@ from ...config import Target
 from ...errors.symptoms import SYMPTOMS
 from ...errors.tree import LoginError, TLSFailure
 from ...logs import printable
-from ...mysql.rds_login import RDSLogin, Step
+from ...mysql.probe import PROBE_REQUEST
+from ...mysql.rds_login import RDSLogin
 from ...net.address import Address
+from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
-from ...rds.upstream import LOGIN_SECONDS, PROBE_REQUEST
+from ...rds.login import Step, Way
+from ...rds.upstream import LOGIN_SECONDS
 from .report import Finding, Status
 
 SOON_DAYS = 30
@@ -66,7 +69,7 @@ async def log_in(
             seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
 
     before = [Step.CONNECT]
-    login = RDSLogin(target, db_user, PROBE_REQUEST, tokens=tokens, trust=trust, clock=ClockWatch(), on_step=on_step)
+    login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, PROBE_REQUEST, on_step)
     failure: LoginError | None = None
     try:
         async with asyncio.timeout(LOGIN_SECONDS):

@@ -4,7 +4,7 @@ import pytest
 
 from rds_iam_proxy.errors.tree import CredentialsError, Limited, Refused, Unreachable
 from rds_iam_proxy.mysql.program_name import client_program
-from rds_iam_proxy.mysql.rds_login import Step
+from rds_iam_proxy.rds.login import Step
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase, PhaseTimer
 from rds_iam_proxy.stats.refused import UNTOLD_SECONDS, RefusedLogin
