@@ -19,7 +19,7 @@ REACHING = (
         "unreachable",
         "cannot connect to {where} ({why}); check that the tunnel runs",
         "There is no TCP connection to the address in `dial`: the near end of the tunnel is not there.",
-        "Start the tunnel (`ssh -L`, `aws ssm start-session`), or correct `dial`.",
+        "`Connection refused`: start the tunnel (`ssh -L`, `aws ssm start-session`), or correct `dial`.",
     ),
     Symptom(
         "no-address",
