@@ -16,7 +16,7 @@ help:
 	@echo "make types        mypy --strict"
 	@echo "make floors       import-linter: a module imports only from lower floors"
 	@echo "make unit         the tests that need no server: seconds"
-	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make servers      install the MySQL, MariaDB and PostgreSQL servers that tests use (root on Debian; minutes, once)"
 	@echo "make clients      install the clients of the conformance tests that CI runs (packages as root on Debian)"
 	@echo "make fuzz         MINUTES=1 of fuzzing for each decoder, login and scanner of the wire protocols"
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
