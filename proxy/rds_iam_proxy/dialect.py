@@ -14,7 +14,8 @@ from .errors.tree import LoginError
 from .front.arrival import Arrival
 from .front.shared import Shared
 from .net.stream import Stream
-from .rds.login import Order, SessionT, Way
+from .rds.login import Order, SessionT
+from .rds.upstream import Upstream
 
 Check = Callable[[], None]
 """To be called when it is our turn to speak: raises LoginError if the login must not go on."""
@@ -24,9 +25,10 @@ Bytes = memoryview | bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What a client came for instead of a login, as a request to cancel. `run` it, then close; nothing is answered."""
+    """What a client came for instead of a login, such as to cancel what another session runs."""
 
-    run: Callable[[Way], Awaitable[None]]
+    run: Callable[[Upstream], Awaitable[None]]
+    """Then the connection is closed, without an answer. Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class Refusal:
     """Empty: there is nothing that it would understand now."""
     code: int | str
     """The protocol's own, for the log."""
-    text: str
 
 
 class Front(Protocol[SessionT]):
@@ -96,10 +97,13 @@ class Front(Protocol[SessionT]):
 class Watch(Protocol):
     """Follows what a client sends, and what RDS answers where it must."""
 
-    broken: type[Exception]
-    """What `feed` and `more` raise where a client breaks the protocol: the session must end."""
-    commands: int
-    """How many began so far."""
+    @property
+    def broken(self) -> type[Exception]:
+        """What `feed` raises where a client breaks the protocol: the session must end."""
+
+    @property
+    def commands(self) -> int:
+        """How many began so far."""
 
     @property
     def watches_answers(self) -> bool:

@@ -8,9 +8,8 @@ from typing import Any
 
 from .. import __version__
 from ..config import Listener, Target
-from ..errors.tree import LoginError
+from ..errors.tree import Ended, LoginError
 from ..logs import escaped, event, printable
-from ..mysql import farewells
 from ..service.service import Service
 from ..service.wiring import Route
 from ..session.clients import Client
@@ -25,7 +24,7 @@ from .metrics import Numbers, TargetNumbers
 MAX_SESSIONS_SHOWN = 200
 MAX_ERRORS_SHOWN = 50
 
-_IN = (Activity.RUNNING, Activity.IDLE)
+_IN = (Activity.RUNNING, Activity.IDLE, Activity.IN_TRANSACTION)
 
 RETRY_SECONDS = 15.0
 """A target whose last login failed is tried again so often: else it would look down until a client comes."""
@@ -89,7 +88,7 @@ class Board:
 
     def _is_due(self, name: str, route: Route) -> bool:
         """Before its first greeting a target is tried again by its probe."""
-        if route.probe.identity is None or _health(route)[0] is Health.READY:
+        if not route.dialect.has_answered() or _health(route)[0] is Health.READY:
             return False
         latest = max((attempt.at for attempt in route.upstream.watch.attempts.values()), default=0.0)
         since_retry = self._now() - self._retried.get(name, float("-inf"))
@@ -108,7 +107,7 @@ class Board:
     def _end(self, client: Client, view: SessionView) -> bool:
         why = "ended on the status page"
         idle = client.idle_seconds()
-        told = idle is not None and idle >= SILENCE_SECONDS and client.end(farewells.ended_by_operator(), why)
+        told = idle is not None and idle >= SILENCE_SECONDS and client.end(Ended("session-ended"), why)
         if not told and not client.cut(why):
             return False
         event(log, logging.WARNING, why, id=view.id, account=view.account, peer=view.peer, target=view.target)
@@ -161,7 +160,6 @@ class Board:
         target = upstream.target
         health, why = _health(route)
         mine = [view for view in views if view.target == name]
-        identity = route.probe.identity
         return {
             "name": name,
             "endpoint": str(target.address),
@@ -170,12 +168,12 @@ class Board:
             "health": str(health),
             "why": _line(why),
             "breaker_open": upstream.breaker_open,
-            "server_version": printable(identity.version) if identity is not None else None,
+            "server_version": route.dialect.version() or None,
             "sessions": sum(view.activity in _IN for view in mine),
             "running": sum(view.activity is Activity.RUNNING for view in mine),
             "max_sessions": target.max_sessions,
-            "waiting": route.limiter.waiting,
-            "rate": round(route.limiter.rate, 1),
+            "waiting": route.upstream.limiter.waiting,
+            "rate": round(route.upstream.limiter.rate, 1),
             "rate_limit": target.logins_per_second,
             "accepted": watch.accepted,
             "refused": watch.refused.total(),
@@ -197,15 +195,15 @@ class Board:
             breaker_open=route.upstream.breaker_open,
             sessions=Counter(view.activity for view in views if view.target == name),
             max_sessions=route.upstream.target.max_sessions,
-            rate=route.limiter.rate,
-            waiting=route.limiter.waiting,
+            rate=route.upstream.limiter.rate,
+            waiting=route.upstream.limiter.waiting,
             token_ages=self._token_ages(route),
-            roots_expire=route.trust.roots_expire,
+            roots_expire=route.upstream.trust.roots_expire,
         )
 
     def _token_ages(self, route: Route) -> dict[str, float]:
         target: Target = route.upstream.target
-        return route.tokens.ages(target.address, target.region)
+        return route.upstream.tokens.ages(target.address, target.region)
 
     def _errors(self) -> Iterator[tuple[str, SeenError]]:
         for name, route in self._routes.items():
@@ -244,7 +242,7 @@ def _is_known(route: Route) -> bool:
 
 def _totals(route: Route, sessions: int) -> Totals:
     watch = route.upstream.watch
-    return Totals(watch.accepted, watch.refused.total(), route.limiter.waiting, sessions)
+    return Totals(watch.accepted, watch.refused.total(), route.upstream.limiter.waiting, sessions)
 
 
 def _session_status(view: SessionView) -> dict[str, Any]:

@@ -82,8 +82,8 @@ class Trial:
         self._throttled += 1
         if self._throttled <= THROTTLED_RETRIES:
             return Meaning.THROTTLED
-        # Throttled logins fail while others get in. An AWS session that ended, or a permission that was taken away, looks
-        # like this when nobody did.
+        # Throttled logins fail while others get in. If none did, it is an AWS session that ended, or a permission that
+        # was taken away.
         if refused.verdict.is_of_token and not self._verdicts.got_in_since(self._db_user, self._began):
             self._verdicts.forget(self._db_user)
             return Meaning.NOT_THROTTLED

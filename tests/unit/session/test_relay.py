@@ -141,7 +141,7 @@ def test_change_user_interrupts_after_what_came_before(run: Callable[[Awaitable[
             payload = b"\x11app\0\0shop\0"
             await between.client.write(frame(b"\x0e", 0) + frame(payload, 0))
             ending = await between.task
-            assert ending.change_user == payload
+            assert ending.interrupted == payload
             assert await between.rds.read_exactly(5) == frame(b"\x0e", 0)
 
     run(work())
