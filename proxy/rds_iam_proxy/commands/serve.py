@@ -46,7 +46,7 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     The exit code is 0 unless a busy session was cut: then it is 130 or 143, as the signal has it.
     """
     lifecycle = lifecycle or Lifecycle()
-    service = Service(config, lifecycle.sockets)
+    service = Service(config, lifecycle.sockets, lifecycle.new_watch)
     admin = _admin(config, service)  # before it listens: loading an HTTP server takes long
     stopping, reloader = _Stopping(lifecycle), Reloader(service, lifecycle)
     stopping.watch_signals()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Config
+from ..stats.target import TargetWatch
 from .systemd import LentSockets, Notifier
 
 
@@ -21,3 +22,5 @@ class Lifecycle:
     """Exit code 0 after a SIGTERM even if a busy session was cut."""
     notifier: Notifier = field(default_factory=Notifier)
     sockets: LentSockets = field(default_factory=LentSockets)
+    new_watch: Callable[[], TargetWatch] = TargetWatch
+    """Makes what counts for one target."""

@@ -29,6 +29,7 @@ from ..net.stream import Stream
 from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
+from ..stats.target import TargetWatch
 from .acceptor import MAX_LOGINS, Listener
 from .descriptors import room_for_clients
 from .probe import Probe
@@ -57,7 +58,12 @@ class _Door:
 class Service:
     """`start`, any number of `reload`s, then `drain` and `close`, or `close` alone. For one event loop."""
 
-    def __init__(self, config: Config, sockets: LentSockets | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: LentSockets | None = None,
+        new_watch: Callable[[], TargetWatch] = TargetWatch,
+    ) -> None:
         """Raises ConfigError."""
         self._config = config
         self._sockets = sockets or LentSockets()
@@ -67,7 +73,8 @@ class Service:
         self._slots = asyncio.Semaphore(MAX_LOGINS)
         self._max_clients = _room_for(config)
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
-        self._wiring = wire(config, self.spawn)
+        self._new_watch = new_watch
+        self._wiring = wire(config, self.spawn, new_watch=new_watch)
         self.clients = Clients()
 
     @property
@@ -105,7 +112,7 @@ class Service:
 
         Raises ConfigError, and then everything is as it was.
         """
-        wiring = wire(config, self.spawn, self._wiring)
+        wiring = wire(config, self.spawn, self._wiring, new_watch=self._new_watch)
         wanted = _keyed(config.listeners)
         new = self._listen({key: listener for key, listener in wanted.items() if key not in self._doors})
         # From here on nothing can fail.

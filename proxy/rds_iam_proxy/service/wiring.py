@@ -65,7 +65,13 @@ class Wiring:
     probes: dict[_ProbeKey, Probe] = field(default_factory=dict)
 
 
-def wire(config: Config, spawn: Spawn, before: Wiring | None = None) -> Wiring:
+def wire(
+    config: Config,
+    spawn: Spawn,
+    before: Wiring | None = None,
+    *,
+    new_watch: Callable[[], TargetWatch] = TargetWatch,
+) -> Wiring:
     """The parts for `config`; `before`: those that run now. Changes nothing of them. Raises ConfigError."""
     before = before or Wiring()
     targets = config.targets.values()
@@ -78,7 +84,7 @@ def wire(config: Config, spawn: Spawn, before: Wiring | None = None) -> Wiring:
     trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(_identity, targets), TokenSource)
-    watches = kept(before.watches, map(_place, targets), partial(_watch, before))
+    watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
     dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
 
     def upstream(key: _UpstreamKey) -> Upstream:
@@ -115,9 +121,9 @@ def _place(target: Target) -> _Place:
     return target.name, target.address, target.dial
 
 
-def _watch(before: Wiring, place: _Place) -> TargetWatch:
+def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:
     old = before.routes.get(place[0])
-    return TargetWatch() if old is None else old.upstream.watch.elsewhere()
+    return new_watch() if old is None else old.upstream.watch.elsewhere()
 
 
 def _identity(target: Target) -> Identity:

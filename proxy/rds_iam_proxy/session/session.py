@@ -145,8 +145,10 @@ class Session(Generic[SessionT]):
 
     async def _greet_enter_relay(self) -> None:
         await self._login.greet()
-        self._greeted_late = self._shared.now() - self._began
+        greeted_at = self._shared.now()
+        self._greeted_late = greeted_at - self._began
         who = await self._login.authenticate()
+        self._upstream.watch.client_login.observe(self._shared.now() - greeted_at)
         self._release_slot()
         if isinstance(who, Aside):
             await who.run(self._upstream)
