@@ -99,7 +99,7 @@ class Watch(Protocol):
 
     @property
     def broken(self) -> type[Exception]:
-        """What `feed` raises where a client breaks the protocol: the session must end."""
+        """What `feed` and `more` raise where a client breaks the protocol: the session must end."""
 
     @property
     def commands(self) -> int:
@@ -129,8 +129,15 @@ class Watch(Protocol):
     def interrupted(self) -> bytes | None:
         """A command that RDS must not see: the client logs in once more. Nothing may be fed then."""
 
+    @property
+    def has_more(self) -> bool:
+        """Part of what was fed waits for `more`, which is called once others had their turn; nothing is fed before."""
+
     def feed(self, data: memoryview) -> Bytes:
-        """Bytes from the client → bytes for RDS."""
+        """Bytes from the client → bytes for RDS. What one call does has a bound."""
+
+    def more(self) -> Bytes:
+        """The next part of what was fed → bytes for RDS."""
 
     def answered(self, data: memoryview) -> None:
         """Bytes from RDS."""

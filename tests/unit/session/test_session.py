@@ -126,6 +126,7 @@ class FakeWatch:
     in_transaction: bool = False
     has_quit = False
     interrupted: bytes | None = None
+    has_more = False
 
     def feed(self, data: memoryview) -> bytes:
         self.commands += 1
@@ -137,6 +138,9 @@ class FakeWatch:
             self.interrupted = b"again"
             return b""
         return bytes(data)
+
+    def more(self) -> bytes:
+        raise NotImplementedError
 
     def answered(self, data: memoryview) -> None: ...
 
