@@ -52,7 +52,7 @@ class Relay:
         self._asked_at = -1  # how many bytes had come from RDS when the client asked last
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         keep_tail = scanner.watches_answers
-        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan)
+        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan, lambda: scanner.has_more)
         self.downward = Direction(Side.RDS, rds, client, buffer, self._over, self._keep_tail if keep_tail else None)
 
     @property
@@ -101,7 +101,7 @@ class Relay:
         scanner = self._scanner
         before = scanner.commands
         try:
-            out = scanner.feed(data)
+            out = scanner.feed(data) if data else scanner.more()
         except RemoteProtocolError as exc:
             self._end(Ending(Side.PROXY, str(exc)))
             return b""
@@ -123,9 +123,13 @@ class Relay:
 
 
 class Direction:
-    """Bytes from one side to the other."""
+    """Bytes from one side to the other.
 
-    __slots__ = ("_buffer", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
+    `transform` makes of what was read what is sent. While it `has_more` to make, it is called again without bytes, once
+    in each turn of the loop, and nothing else is read.
+    """
+
+    __slots__ = ("_buffer", "_has_more", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
 
     def __init__(
         self,
@@ -135,6 +139,7 @@ class Direction:
         buffer: memoryview,
         over: asyncio.Future[Ending],
         transform: Callable[[memoryview], Bytes] | None,
+        has_more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.byte_count = 0
         self._name = name
@@ -143,6 +148,7 @@ class Direction:
         self._buffer = buffer
         self._over = over
         self._transform = transform
+        self._has_more = has_more
         self._pending: memoryview | None = None
 
     @property
@@ -151,7 +157,10 @@ class Direction:
         return self._pending is not None
 
     def resume(self) -> None:
-        """Read when there is something to read."""
+        """Read when there is something to read, and when all that was read is handed on."""
+        if self._has_more():
+            asyncio.get_running_loop().call_soon(self._go_on)
+            return
         self._source.watch_readable(self._readable)
         if self._source.has_pending:  # no readiness will tell of these
             asyncio.get_running_loop().call_soon(self._readable)
@@ -166,7 +175,7 @@ class Direction:
         await self._sink.write(rest)
 
     def _readable(self) -> None:
-        if self._over.done() or self._pending is not None:
+        if self._over.done() or self._pending is not None or self._has_more():
             return
         try:
             count = self._source.receive(self._buffer)
@@ -184,10 +193,24 @@ class Direction:
             self._end(self._name, "closed")
             return
         self.byte_count += count
-        view = self._buffer[:count]
+        self._hand_on(self._buffer[:count])
+        if self._has_more():
+            self._source.watch_readable(None)
+            self._resume_unless_held_up()
+
+    def _go_on(self) -> None:
+        if not self._over.done() and self._pending is None:
+            self._hand_on(self._buffer[:0])
+            self._resume_unless_held_up()
+
+    def _hand_on(self, view: memoryview) -> None:
         data = view if self._transform is None else self._transform(view)
         if data:
             self._send(data)
+
+    def _resume_unless_held_up(self) -> None:
+        if not self._over.done() and self._pending is None:
+            self.resume()
 
     def _retry(self) -> None:
         if not self._over.done() and self._pending is None:
