@@ -10,7 +10,7 @@ from mysql_wire.cleaning import Answers, OutOfStep
 from mysql_wire.client_login import ClientLogin, LoggedIn, SendToken, StartTLS
 from mysql_wire.client_login import State as ClientState
 from mysql_wire.commands import MAX_KILL_PAYLOAD, MAX_PACKETS, CommandScanner
-from mysql_wire.constants import Capability, MariaDBCapability, Status
+from mysql_wire.constants import CACHING_SHA2_PASSWORD, Capability, MariaDBCapability, Status
 from mysql_wire.errors import LocalProtocolError, MalformedPacket, RemoteProtocolError, UnexpectedPacket
 from mysql_wire.handshake import ChangeUser, HandshakeResponse41, HandshakeV10, LoginRequest, ServerIdentity
 from mysql_wire.kill_statement import connection_id
@@ -20,7 +20,7 @@ from mysql_wire.reply import without_redirect_url as redirect_url_left_out
 from mysql_wire.server_login import Answered, ServerLogin
 from mysql_wire.server_login import StartTLS as ClientHelloNext
 
-MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255)
+MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255, CACHING_SHA2_PASSWORD)
 MARIADB = ServerIdentity(b"11.8.9-MariaDB", Capability(0x81FFFFFE), MariaDBCapability(0x3D), 45)
 IDENTITIES = (MYSQL, MARIADB)
 WHOLE = Verifier(native=b"n" * 20, sha2=b"s" * 32)  # digests of no password that anybody knows

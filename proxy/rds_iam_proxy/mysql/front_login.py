@@ -165,14 +165,14 @@ class FrontLogin:
         login = self.protocol
         while True:
             answer = login.receive(await self._stream.read_packet(login.sequence))
-            if self._stopping and answer is not StartTLS.START_TLS:
+            if self._stopping and not isinstance(answer, StartTLS):
                 raise stopping()
             match answer:
                 case Send(packet):
                     await self._stream.write(packet)
-                case StartTLS.START_TLS:
+                case StartTLS():
                     await self._start_tls()
-                case Answered.ANSWERED:
+                case Answered():
                     self.answered = True
                     return
 
