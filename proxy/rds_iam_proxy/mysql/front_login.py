@@ -64,14 +64,14 @@ class MySQLFront:
         try:
             while True:
                 answer = login.receive(await read_packet(self._stream, login.sequence))
-                if answer is not StartTLS.START_TLS:
+                if not isinstance(answer, StartTLS):
                     check()
                 match answer:
                     case Send(packet):
                         await self._stream.write(packet)
-                    case StartTLS.START_TLS:
+                    case StartTLS():
                         await self._start_tls()
-                    case Answered.ANSWERED:
+                    case Answered():
                         break
         except RemoteProtocolError as exc:
             raise refusals.broken_login(exc) from exc

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from mysql_wire.constants import Capability, MariaDBCapability
+from mysql_wire.constants import NATIVE_PASSWORD, Capability, MariaDBCapability
 from mysql_wire.handshake import ServerIdentity
 
 from ..net.address import Address
@@ -58,6 +58,7 @@ class Greetings:
                 capabilities=Capability(kept["capabilities"] & 0xFFFFFFFF),
                 mariadb_capabilities=MariaDBCapability(kept["mariadb_capabilities"] & 0xFFFFFFFF),
                 collation=kept["collation"] & 0xFF,
+                auth_plugin_name=str(kept.get("auth_plugin_name", NATIVE_PASSWORD)),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -72,6 +73,7 @@ class Greetings:
             "capabilities": int(identity.capabilities),
             "mariadb_capabilities": int(identity.mariadb_capabilities),
             "collation": identity.collation,
+            "auth_plugin_name": identity.auth_plugin_name,
         }
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

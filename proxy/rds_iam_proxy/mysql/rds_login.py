@@ -161,7 +161,7 @@ class RDSLogin:
             match event:
                 case StartTLS(packet):
                     await self._start_tls(stream, packet)
-                case SendToken.SEND_TOKEN:
+                case SendToken():
                     await stream.write(login.token(await self._get_token()))
                     self._enter(Step.VERDICT)
                 case LoggedIn(ok):
@@ -170,7 +170,7 @@ class RDSLogin:
                     return _for_client(ok)
                 case Failed(err):
                     raise refusals.refused(self._target, self._db_user, self._without_token(err), self._sent_token())
-                case NoTLS.NO_TLS:
+                case NoTLS():
                     raise failures.no_tls(self._target)
                 case OtherPlugin(plugin):
                     how = f"it wants {printable(plugin)}"

@@ -40,7 +40,7 @@ async def receive_login(
 ) -> tuple[LoginRequest, bytes]:
     """Greet, start TLS, ask for the token, which is returned too. Raises SQLError, RemoteProtocolError, OSError."""
     nonce = "".join(secrets.choice(_NONCE) for _ in range(NONCE_LENGTH)).encode()
-    greeting = HandshakeV10(profile.identity, connection_id, nonce, profile.auth_plugin_name)
+    greeting = HandshakeV10(profile.identity, connection_id, nonce)
     await stream.write(sequence.frame(greeting.encode()))
     payload = await read_packet(stream, sequence)
     if not SSLRequest.matches(payload):
