@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors.tree import ConfigError
-from ..logs import escaped, event, setup
+from ..logs import escaped, event, say, setup
 from .flags import (
     CA_FILE,
     DB_USER,
@@ -295,5 +295,4 @@ def _print_connect_lines(address: "Address | Path", user: str, made: str | None)
 
     lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user))
     password = "" if made is None else f"\nThe password, made for this run and shown only now:\n\n  {made}\n"
-    sys.stderr.write(f"\nReady. To connect:\n\n{lines}{password}\n")
-    sys.stderr.flush()
+    say(f"\nReady. To connect:\n\n{lines}{password}")
