@@ -35,12 +35,18 @@ def read_file(path: Path, most: int = MAX_FILE_BYTES) -> tuple[bytes, os.stat_re
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file (a folder, FIFO, socket or device)")
+            raise OSError(errno.EINVAL, f"it is {_kind(status.st_mode)}, no regular file")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(most), status
     finally:
         os.close(descriptor)
+
+
+def _kind(mode: int) -> str:
+    return "a FIFO" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def is_private(status: os.stat_result) -> bool:

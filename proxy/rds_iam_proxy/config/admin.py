@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..files import read_file
 from .surroundings import Surroundings, open_to_others, resolved
 from .tables import AdminTable, Entry, is_loopback
 from .values import Admin
@@ -49,12 +50,12 @@ def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str
         return None
     try:
         path = resolved(path, around)
-        mode = path.stat().st_mode
-        with path.open("rb") as file:
-            length = len(file.read(MAX_TOKEN_FILE).strip())
+        content, status = read_file(path, MAX_TOKEN_FILE)
     except OSError as exc:
-        faults.append(f"{key}: cannot read {path}: {exc.strerror}")
+        # Not the path: it may be the token itself, put here by mistake.
+        faults.append(f"{key}: the file that it names cannot be read: {exc.strerror}")
         return None
+    mode, length = status.st_mode, len(content.strip())
     if open_to_others(mode, path, around):
         faults.append(f"{key}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:
