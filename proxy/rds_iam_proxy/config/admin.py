@@ -1,8 +1,10 @@
 """`[admin]`: from the table to the value."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..files import read_file
+from ..net.address import Address
 from .surroundings import Surroundings, open_to_others, resolved
 from .tables import AdminTable, Entry, is_loopback
 from .values import Admin
@@ -21,7 +23,8 @@ def build_admin(
     before = len(faults)
     given = file.given | flags.given
     bind = flags.table.bind or file.table.bind
-    if given and "bind" not in given:
+    others = {"health_bind": file.table.health_bind, "metrics_bind": file.table.metrics_bind}
+    if "bind" not in given and (given & {"token_file", "public_host"} or (given and not given & others.keys())):
         faults.append(f"{file.place.key('bind')}: required: HOST:PORT of the status page; or give --admin HOST:PORT")
     token_file = None
     for entry in (flags, file):
@@ -39,9 +42,21 @@ def build_admin(
         )
     if public_host is not None and "token_file" not in given:
         faults.append(f"{file.place.key('token_file')}: required together with public_host")
-    if len(faults) > before or bind is None:
+    _check_binds({"bind": bind, **others}, file, faults)
+    if len(faults) > before or not (bind or others["health_bind"] or others["metrics_bind"]):
         return None
-    return Admin(bind, token_file, public_host)
+    return Admin(bind, token_file, public_host, **others)
+
+
+def _check_binds(binds: Mapping[str, Address | None], file: Entry[AdminTable], faults: list[str]) -> None:
+    """Two of them on one address."""
+    seen: dict[Address, str] = {}
+    for key, bind in binds.items():
+        if bind is None or bind.port == 0:
+            continue
+        if bind in seen:
+            faults.append(f"{file.place.key(key)}: {bind} is already that of {seen[bind]}; give each its own port")
+        seen.setdefault(bind, key)
 
 
 def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str]) -> Path | None:
