@@ -105,11 +105,13 @@ class ServerLogin:
         self._answer = b""
         self._matched: Verifier | None = None
         self._over_tls = False
+        self._with_sqlstate = False
 
     def greeting(self) -> bytes:
         """The first packet."""
         greeting = HandshakeV10(self._identity, self._connection_id, self._nonce, self.plugin)
         self._step(HandshakeV10)
+        self._with_sqlstate = True
         return self.sequence.frame(greeting.encode())
 
     @property
@@ -124,6 +126,7 @@ class ServerLogin:
         that again, as from MariaDB's own server.
         """
         self.sequence.next_id = 1
+        self._with_sqlstate = True
         message = ChangeUser.decode(payload, before)
         self._step(ChangeUser)
         self.request = message.request
@@ -139,6 +142,7 @@ class ServerLogin:
             self._step(bytes)
             return self._answered(payload)
         if Capability.PROTOCOL_41 not in peek_capabilities(payload):
+            self._with_sqlstate = False
             raise UnsupportedClient("the client speaks the protocol from before MySQL 4.1")
         if SSLRequest.matches(payload) and Capability.SSL in self._identity.capabilities:
             self._step(SSLRequest)
@@ -186,12 +190,13 @@ class ServerLogin:
             ok = replace(ok, info=certificate_proof(native, self._nonce, fingerprint))
         return fast + self.sequence.frame(ok.encode(self.request.capabilities))
 
-    def failure(self, err: ERRPacket, *, with_sqlstate: bool = True) -> bytes:
-        """The packet that ends the login, at any point after the greeting."""
+    def failure(self, err: ERRPacket) -> bytes:
+        """The packet that ends the login, at any point. In place of the greeting it has no sqlstate, and none for
+        clients from before MySQL 4.1."""
         self.state = State.ENDED
         if err.code in _CLIENT_ERRORS and self._is_libmariadb:
             err = replace(err, code=ErrorCode.ER_CONNECT_TO_FOREIGN_DATA_SOURCE)
-        return self.sequence.frame(err.encode(with_sqlstate=with_sqlstate))
+        return self.sequence.frame(err.encode(with_sqlstate=self._with_sqlstate))
 
     @property
     def _is_libmariadb(self) -> bool:

@@ -37,6 +37,10 @@ def _nonces() -> Iterator[bytes]:
         yield bytes((digit,)) * 20
 
 
+NO = ERRPacket(1045, "28000", b"no")
+PLAIN = LoginRequest(b"app", None, 45, 1 << 24, LOGIN_CAPABILITIES, MariaDBCapability(0))
+
+
 def _lookup(user: bytes) -> tuple[Verifier, ...]:
     return (RIGHT,) if user == b"app" else (DUMMY,)
 
@@ -199,8 +203,23 @@ def test_listener_that_requires_tls() -> None:
 @pytest.mark.parametrize("payload", [b"\x85\xa6\xff\xff\xff" + b"root\0", b"\x00\x00"])
 def test_clients_from_before_4_1_are_unsupported(payload: bytes) -> None:
     payload = (int.from_bytes(payload[:2], "little") & ~Capability.PROTOCOL_41).to_bytes(2, "little") + payload[2:]
+    client = Client()
     with pytest.raises(UnsupportedClient):
-        Client().send(payload)
+        client.send(payload)
+    assert b"#" not in client.login.failure(NO)
+
+
+def test_an_error_in_place_of_the_greeting_has_no_sqlstate() -> None:
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    assert login.failure(NO)[4:] == NO.encode(with_sqlstate=False)
+    assert Client().login.failure(NO)[4:] == NO.encode()
+
+
+def test_an_error_after_change_user_has_its_sqlstate() -> None:
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    with pytest.raises(MalformedPacket):
+        login.change_user(b"\x11", PLAIN, b"n" * 20)
+    assert login.failure(NO)[4:] == NO.encode()
 
 
 def test_capabilities_that_were_not_offered_are_ignored() -> None:
