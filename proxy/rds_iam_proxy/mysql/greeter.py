@@ -46,7 +46,7 @@ class Greeter:
                     await self._nothing_to_wait_for.wait()
             except TimeoutError:
                 self._nothing_to_wait_for.set()
-        return self.identity or self._kept()
+        return self.identity or await self._kept()
 
     def tried(self) -> None:
         """A probe failed, so the next ones that are greeted need not wait for it."""
@@ -66,7 +66,7 @@ class Greeter:
             version = printable(answers_as.version)
             raise GreetingChanged("greeting-changed", address=str(self.endpoint), version=version)
 
-    def _kept(self) -> ServerIdentity:
+    async def _kept(self) -> ServerIdentity:
         if self._fallback is None:
-            self._fallback = self._greetings.load(self.endpoint) or DEFAULT_IDENTITY
+            self._fallback = await self._greetings.load(self.endpoint) or DEFAULT_IDENTITY
         return self._fallback

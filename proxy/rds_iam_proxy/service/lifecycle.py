@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..config import Config
 from ..stats.target import TargetWatch
+from .hangup import Hangup
 from .systemd import LentSockets, Notifier
 
 
@@ -21,6 +22,8 @@ class Lifecycle:
     exit_zero_on_sigterm: bool = False
     """Exit code 0 after a SIGTERM even if a busy session was cut."""
     notifier: Notifier = field(default_factory=Notifier)
+    hangup: Hangup | None = None
+    """None: SIGHUP is left as it is."""
     sockets: LentSockets = field(default_factory=LentSockets)
     new_watch: Callable[[], TargetWatch] = TargetWatch
     """Makes what counts for one target."""
