@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from rds_iam_proxy.cli.app import app
-from rds_iam_proxy.config import from_file
+from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.config.tables import (
     AccountTable,
     AdminTable,

@@ -9,7 +9,7 @@ import logging
 
 import platformdirs
 
-from ..config import Admin, is_loopback
+from ..config import Admin
 from ..errors.tree import ConfigError
 from ..logs import event
 from ..net.address import Address
@@ -35,7 +35,7 @@ class AdminServer:
         self._admin = admin
         self._service = service
         self._board = Board(service)
-        self._http = AdminHTTP(self._board, Access(token, is_loopback(admin.bind), admin.public_host))
+        self._http = AdminHTTP(self._board, Access(token, admin.bind.is_loopback, admin.public_host))
 
     async def start(self) -> Address:
         """Listen; returns the address, with the real port where 0 was asked for. Raises ConfigError."""

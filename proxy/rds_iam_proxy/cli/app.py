@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from .. import __version__
+from ..config.flags import variable
 from ..errors.tree import ConfigError
 from ..logs import escaped, event, setup
 from .flags import (
@@ -25,8 +26,8 @@ from .flags import (
     REGION,
     flag,
     given,
+    source_of,
     switch,
-    variable,
 )
 from .jobs import grants, run_command
 from .programs import Programs, programs_of
@@ -49,6 +50,8 @@ _COMPLETION_BY_NAME = (
     " one. For bash:\n"
     "  _RDS_IAM_PROXY_COMPLETE=source_bash rds-iam-proxy >> ~/.bashrc"
 )
+
+PASSWORD_KEYS = {"accounts.password_env", "accounts.password_file"}
 
 _log = logging.getLogger(__name__)
 
@@ -177,23 +180,20 @@ def serve(
 ) -> None:
     """Let clients log in here with a plain password, and log in to the database with IAM."""
     from ..aws.cnames import rds_name_hint
-    from ..config import from_file, from_flags
+    from ..config.load import from_file, from_flags
     from ..config.password import random_password
     from ..service.lifecycle import Lifecycle
     from ..service.systemd import take_from
 
     flags = given(ctx)
-    for name in ("quit_after_idle", "exit_zero_on_sigterm", "watch"):
-        flags.pop(name, None)
-    file = flags.pop("config", None)
     made = None
-    if file is None and sys.stderr.isatty() and not flags.keys() & {"password_env", "password_file"}:
+    if config is None and sys.stderr.isatty() and not flags.keys() & PASSWORD_KEYS:
         made = random_password()
 
     def load() -> "Config":
-        if file is None:
+        if config is None:
             return from_flags(flags, os.environ, generated_password=made, rds_name_behind=rds_name_hint)
-        return from_file(Path(file.value), os.environ, flags, rds_name_behind=rds_name_hint)
+        return from_file(Path(config), os.environ, flags, rds_name_behind=rds_name_hint)
 
     settings = load()
     setup(settings.log.format, settings.log.level)
@@ -201,7 +201,7 @@ def serve(
         event(_log, logging.WARNING, "unwise configuration", why=warning)
 
     def ready(addresses: "tuple[Address | Path, ...]") -> None:
-        if file is None and sys.stderr.isatty():
+        if config is None and sys.stderr.isatty():
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 
     notifier, sockets = take_from(os.environ)
@@ -220,14 +220,16 @@ def demo(
     ] = False,
 ) -> None:
     """Show it on this machine alone: a make-believe RDS, the proxy in front, one login through both."""
-    from ..config import loopback_bind
+    from ..net.address import Address
 
     address = None
-    if listening := given(ctx).get("listen"):
+    if listen is not None:
         try:
-            address = loopback_bind(listening.value)
+            address = Address.parse(listen)
+            if not address.is_loopback:
+                raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
         except ValueError as exc:
-            raise ConfigError([f"{listening.name}: {exc}"]) from None
+            raise ConfigError([f"{source_of(ctx, '--listen')}: {exc}"]) from None
     setup()
     raise typer.Exit(programs_of(ctx).demo(address, once))
 
@@ -252,19 +254,16 @@ def check(
     """Try a login step by step, and say what to do at the first that fails. Exit code 0 or 1; listens nowhere."""
     from ..aws.cnames import rds_name_hint
     from ..commands.check import run as run_check
-    from ..config import from_file, from_flags
+    from ..config.load import from_file, from_flags
     from ..config.password import random_password
 
-    flags = given(ctx)
-    for name in ("as_json", "quit_after_idle", "exit_zero_on_sigterm", "watch"):
-        flags.pop(name, None)
-    file = flags.pop("config", None)
+    flags, file = given(ctx), ctx.params["config"]
 
     def load() -> "Config":
         if file is not None:
-            return from_file(Path(file.value), os.environ, flags, rds_name_behind=rds_name_hint)
+            return from_file(Path(file), os.environ, flags, rds_name_behind=rds_name_hint)
         # No client logs in here, so no password is asked for.
-        made = None if flags.keys() & {"password_env", "password_file"} else random_password()
+        made = None if flags.keys() & PASSWORD_KEYS else random_password()
         return from_flags(flags, os.environ, generated_password=made, rds_name_behind=rds_name_hint)
 
     setup(level="warning")

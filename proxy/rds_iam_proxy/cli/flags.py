@@ -1,18 +1,12 @@
 """Flags and the variables that stand for them: what the commands of `cli` share."""
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import typer
 
-if TYPE_CHECKING:
-    from ..config import Flag
+from ..config.flags import CONFIG_FLAGS, Flag, variable
 
-_VARIABLE = "RDS_IAM_PROXY_"
-
-
-def variable(name: str) -> str:
-    """The environment variable that stands for a flag."""
-    return _VARIABLE + name.lstrip("-").replace("-", "_").upper()
+_KEYS = {row.name: row.key for row in CONFIG_FLAGS}
 
 
 def flag(name: str, metavar: str, help: str) -> typer.models.OptionInfo:
@@ -38,16 +32,19 @@ DRAIN_TIMEOUT = flag("--drain-timeout", "SECONDS", "How long sessions may go on 
 LOG_FORMAT = flag("--log-format", "text|json", "Default: text on a terminal, else json.")
 
 
-def given(ctx: typer.Context) -> "dict[str, Flag]":
-    """The values that were given, with the name of the flag or of the variable each came from."""
-    from ..config import Flag
-
+def given(ctx: typer.Context) -> dict[str, Flag]:
+    """What the configuration knows of the flags that were given, by its keys, with the name of flag or variable."""
     flags = {}
     for parameter in ctx.command.params:
-        key = parameter.name
-        source = ctx.get_parameter_source(key) if key else None
-        if key is None or source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
-            continue
-        name = "ENDPOINT" if key == "endpoint" else parameter.opts[0]
-        flags[key] = Flag(name if source.name == "COMMANDLINE" else variable(name), str(ctx.params[key]))
+        name = "ENDPOINT" if parameter.name == "endpoint" else parameter.opts[0]
+        if (source := source_of(ctx, name)) and name in _KEYS:
+            flags[_KEYS[name]] = Flag(source, str(ctx.params[str(parameter.name)]))
     return flags
+
+
+def source_of(ctx: typer.Context, name: str) -> str | None:
+    """The flag, or its variable if that is where the value is from; None where it was not given."""
+    source = ctx.get_parameter_source(name.lstrip("-").replace("-", "_").lower())
+    if source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
+        return None
+    return name if source.name == "COMMANDLINE" else variable(name)

@@ -53,15 +53,13 @@ def run_command(
     """
     from ..aws.cnames import rds_name_hint
     from ..commands.run import Job
-    from ..config import Flag, from_flags
+    from ..config.flags import Flag
+    from ..config.load import from_flags
     from ..config.password import random_password
 
-    flags = given(ctx)
-    for name in ("command", "env_prefix"):
-        flags.pop(name, None)
     password = random_password()
     config = from_flags(
-        {"log_level": Flag("--log-level", "warning"), **flags},
+        {"log.level": Flag("--log-level", "warning"), **given(ctx)},
         os.environ,
         generated_password=password,
         rds_name_behind=rds_name_hint,

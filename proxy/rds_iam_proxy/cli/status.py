@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config.flags import variable
 from ..errors.tree import ConfigError
 from ..logs import escaped
-from .flags import flag, given, variable
+from .flags import flag, given
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -72,7 +73,7 @@ def _address(ctx: typer.Context) -> "Address":
     from ..config import ADMIN_PORT
     from ..net.address import Address
 
-    admin = given(ctx).get("admin")
+    admin = given(ctx).get("admin.bind")
     if admin is None:
         raise ConfigError(
             [f"which proxy? Give --admin HOST:PORT, or set {variable('--admin')}, as the proxy was started with"]
@@ -84,7 +85,7 @@ def _address(ctx: typer.Context) -> "Address":
 
 
 def _token(ctx: typer.Context) -> str | None:
-    file = given(ctx).get("admin_token_file")
+    file = given(ctx).get("admin.token_file")
     if file is None:
         return None
     try:

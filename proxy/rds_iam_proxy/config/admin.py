@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from .surroundings import Surroundings, open_to_others, resolved
-from .tables import AdminTable, Entry, is_loopback
+from .reading import Entry, Reading
+from .surroundings import open_to_others, resolved
+from .tables import AdminTable
 from .values import Admin
 
 MIN_TOKEN = 16
@@ -13,50 +14,39 @@ MAX_TOKEN_FILE = 4096
 """Bytes."""
 
 
-def build_admin(
-    file: Entry[AdminTable], flags: Entry[AdminTable], around: Surroundings, faults: list[str]
-) -> Admin | None:
-    """The status page and its kin, None where there is none. Flags come before the file."""
-    before = len(faults)
-    given = file.given | flags.given
-    bind = flags.table.bind or file.table.bind
+def build_admin(entry: Entry[AdminTable], reading: Reading) -> Admin | None:
+    """The status page and its kin, None where there is none."""
+    table, given, place = entry.table, entry.given, entry.place
     if given and "bind" not in given:
-        faults.append(f"{file.place.key('bind')}: required: HOST:PORT of the status page; or give --admin HOST:PORT")
-    token_file = None
-    for entry in (flags, file):
-        if "token_file" in entry.given:
-            token_file = _token_file(entry, around, faults)
-            break
-    public_host = file.table.public_host
-    if bind is not None and not is_loopback(bind) and (token_file is None or public_host is None):
-        where = flags.place if "bind" in flags.given else file.place
-        faults.append(
-            f"{where.key('bind')}: {bind.host} is not a loopback address: the page would cross the network in plain"
-            f" text; use 127.0.0.1:{bind.port}, or put a server that speaks TLS in front, and name it with"
+        reading.fault(place.key("bind"), "required: HOST:PORT of the status page; or give --admin HOST:PORT")
+    token_file = _token_file(entry, reading)
+    if table.bind is not None and not table.bind.is_loopback and (token_file is None or table.public_host is None):
+        reading.fault(
+            place.key("bind"),
+            f"{table.bind.host} is not a loopback address: the page would cross the network in plain text; use"
+            f" 127.0.0.1:{table.bind.port}, or put a server that speaks TLS in front, and name it with"
             " admin.public_host, and set admin.token_file, which is then asked for everywhere but on the health"
-            " endpoints"
+            " endpoints",
         )
-    if public_host is not None and "token_file" not in given:
-        faults.append(f"{file.place.key('token_file')}: required together with public_host")
-    if len(faults) > before or bind is None:
-        return None
-    return Admin(bind, token_file, public_host)
+    if table.public_host is not None and "token_file" not in given:
+        reading.fault(place.key("token_file"), "required together with public_host")
+    return None if table.bind is None else Admin(table.bind, token_file, table.public_host)
 
 
-def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str]) -> Path | None:
-    key, path = entry.place.key("token_file"), entry.table.token_file
+def _token_file(entry: Entry[AdminTable], reading: Reading) -> Path | None:
+    spot, path = entry.place.key("token_file"), entry.table.token_file
     if path is None:
         return None
     try:
-        path = resolved(path, around)
+        path = resolved(path, reading.around)
         mode = path.stat().st_mode
         with path.open("rb") as file:
             length = len(file.read(MAX_TOKEN_FILE).strip())
     except OSError as exc:
-        faults.append(f"{key}: cannot read {path}: {exc.strerror}")
+        reading.fault(spot, f"cannot read {path}: {exc.strerror}")
         return None
-    if open_to_others(mode, path, around):
-        faults.append(f"{key}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
+    if open_to_others(mode, path, reading.around):
+        reading.fault(spot, f"group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:
-        faults.append(f"{key}: {path} holds {length} characters, a token has at least {MIN_TOKEN}; write random ones")
+        reading.fault(spot, f"{path} holds {length} characters, a token has at least {MIN_TOKEN}; write random ones")
     return path

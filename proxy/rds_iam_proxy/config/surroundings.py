@@ -1,12 +1,10 @@
-"""What the configuration refers to but does not hold: files, variables, other tables."""
+"""What the configuration refers to but does not hold: files and variables."""
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from .tables import suggestion
 
 _OTHERS = 0o006  # may read or write
 _GROUP_WRITE = 0o020
@@ -58,9 +56,3 @@ def resolved(path: Path, around: Surroundings) -> Path:
         return around.folder / path.expanduser()
     except RuntimeError:  # no home folder
         raise FileNotFoundError(2, "no home folder for the ~ in front") from None
-
-
-def known_targets(names: Iterable[str], targets: Collection[str], key: str, faults: list[str]) -> bool:
-    unknown = [name for name in names if name not in targets]
-    faults.extend(f"{key}: no target is called {name}; {suggestion(name, targets)}" for name in unknown)
-    return not unknown

@@ -1,25 +1,22 @@
 """The keys of the configuration and what each may hold, one pydantic model per table. Checks of one key only.
 
 Every key is optional here: a table that has a faulty key is still read as far as it goes, so that all faults can
-be reported at once. Which keys are required, and what fits together, is for `build`.
+be reported at once. Which keys are required, and what fits together, is for
+`targets`, `listeners`, `accounts`, `admin`.
 """
 
-import difflib
-import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args
+from typing import Annotated, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from mysql_wire.passwords import Verifier
 
 from ..net.address import Address
 from ..net.sockets import Bind, SocketName
-from .values import LogFormat, LogLevel, TLSMode
+from .values import ADMIN_PORT, LogFormat, LogLevel, TLSMode
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
@@ -32,8 +29,6 @@ MIN_IDLE_TIMEOUT = 1.0
 
 MAX_SOCKET_PATH = 103
 """Bytes: what fits into sockaddr_un everywhere."""
-
-ADMIN_PORT = 9090
 
 _UNIX = "unix:"
 _SYSTEMD = "systemd:"
@@ -123,24 +118,6 @@ def _bind(value: str) -> Bind:
     return Path(path)
 
 
-def is_loopback(address: Address) -> bool:
-    """Whether only this machine can connect there."""
-    if address.host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address.host).is_loopback
-    except ValueError:
-        return False
-
-
-def loopback_bind(value: str) -> Address:
-    """The address to listen on, port 0 for any free port. Raises ValueError unless it is a loopback address."""
-    address = Address.parse(value)
-    if not is_loopback(address):
-        raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
-    return address
-
-
 _UserName = Annotated[str, _text(_user)]
 _Words = Annotated[str, _text(_not_empty)]
 _Hash = Annotated[Verifier, _text(Verifier.parse)]
@@ -226,72 +203,3 @@ class ProcessTable(Table):
     """The keys outside any table."""
 
     drain_timeout: Annotated[float, Field(ge=0, le=86_400)] | None = None
-
-
-TableT = TypeVar("TableT", bound=Table)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a person finds a table: its path in the file, or the flags and variables that make it up."""
-
-    path: str = ""
-    note: str = ""
-    flags: Mapping[str, str] = dataclass_field(default_factory=dict)
-
-    def key(self, key: str) -> str:
-        """`targets.orders.endpoint`, or `--dial`."""
-        if key in self.flags:
-            return self.flags[key]
-        return f"{self.path}.{key}{self.note}" if self.path else key
-
-    def short(self, key: str) -> str:
-        """The key in a text that already says which table is meant."""
-        return self.flags.get(key, key)
-
-    def whole(self, text: str) -> str:
-        """A fault of the whole table."""
-        return f"{self.path}{self.note}: {text}" if self.path else text
-
-
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[TableT]):
-    """A table as far as it could be read. A faulty key is None in `table` but is in `given`."""
-
-    table: TableT
-    given: frozenset[str]
-    place: Place
-    faultless: bool
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there is: {', '.join(known)}" if known else "there is none"
-
-
-def read_table(
-    model: type[TableT], raw: object, place: Place, faults: list[str], *, from_text: bool = False
-) -> Entry[TableT]:
-    """Read one table and report the faults of its keys. `from_text`: numbers are written as text, as in flags."""
-    if not isinstance(raw, dict):
-        faults.append(place.whole("must be a table"))
-        return Entry(model(), frozenset(), place, faultless=False)
-    given = cast(dict[str, Any], raw)
-    try:
-        return Entry(model.model_validate(given, strict=not from_text), frozenset(given), place, faultless=True)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_input=False)
-    bad = {str(error["loc"][0]) for error in errors}
-    for error in errors:
-        key = str(error["loc"][0])
-        if error["type"] == "extra_forbidden":
-            text = f"unknown key; {suggestion(key, model.model_fields)}"
-        else:
-            text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        faults.append(f"{place.key(key)}: {text}")
-    rest = {key: value for key, value in given.items() if key not in bad}
-    return Entry(model.model_validate(rest, strict=not from_text), frozenset(given), place, faultless=False)

@@ -17,6 +17,7 @@ TLSMode = Literal["auto", "required", "off"]
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
 DRAIN_TIMEOUT = 30.0
+ADMIN_PORT = 9090
 
 
 @dataclass(frozen=True, slots=True)

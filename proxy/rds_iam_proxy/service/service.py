@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
 
-from ..config import Config, is_loopback
+from ..config import Config
 from ..config import Listener as ListenerConfig
 from ..errors.tree import ConfigError
 from ..front.accounts import Accounts
@@ -188,7 +188,7 @@ class Service:
             return listen(listener.bind)
         lent = self._sockets.lend(listener.bind)
         address, encrypted = lent.address, listener.tls == "required" and listener.tls_cert is not None
-        if isinstance(address, Address) and not is_loopback(address) and not encrypted:
+        if isinstance(address, Address) and not address.is_loopback and not encrypted:
             lent.close()
             raise ValueError(
                 f"{listener.bind}: {address} is not a loopback address: logins would cross the network;"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy.config import Config, from_file
+from rds_iam_proxy.config import Config
+from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 
 PASSWORD = b"correct horse battery"
