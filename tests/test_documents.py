@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 
 from rds_iam_proxy.cli.app import app
 from rds_iam_proxy.config.load import from_file
@@ -24,7 +23,7 @@ from rds_iam_proxy.config.tables import (
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "proxy" / "rds_iam_proxy"
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
-_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+_COMMANDS = app.commands
 _COMMAND = re.compile(rf"rds-iam-proxy ({'|'.join(_COMMANDS)})\b((?:\\\n|[^\n`])*)")
 
 

@@ -465,7 +465,7 @@ def imported(process: subprocess.CompletedProcess[str]) -> set[str]:
 def test_version_loads_next_to_nothing() -> None:
     process = command("--version")
     assert (process.returncode, process.stdout) == (0, f"rds-iam-proxy {rds_iam_proxy.__version__}\n")
-    assert not imported(process) & {"typer", "pydantic", "boto3", "ssl", "asyncio", "logging", "cryptography"}
+    assert not imported(process) & {"click", "pydantic", "boto3", "ssl", "asyncio", "logging", "cryptography"}
 
 
 def test_help_loads_no_heavy_library() -> None:
