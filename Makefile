@@ -2,6 +2,8 @@
 
 VENV := .venv
 PYTHON ?= python3
+# Tests wait more than they compute, so there are more workers than cores.
+WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,8 @@ demo: $(VENV)/installed
 	$(VENV)/bin/rds-iam-proxy demo
 
 test: lint types floors servers clients
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m alone
+	$(VENV)/bin/python -m pytest -m 'not alone' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
