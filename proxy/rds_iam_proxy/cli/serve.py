@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..config.flags import CONFIG_FLAGS
-from ..logs import escaped, event, setup
+from ..logs import escaped, event, say, setup
 from .flags import CONFIG, EXIT_ZERO, PASSWORD_KEYS, QUIT_AFTER_IDLE, WATCH, given, takes
 from .programs import programs_of
 
@@ -33,6 +33,10 @@ def serve(
 
     ENDPOINT is the database, as RDS names it.
     """
+    from ..service.hangup import Hangup
+
+    hangup = Hangup()  # before anything that takes long: until now SIGHUP ends the process
+    ctx.call_on_close(hangup.close)
     from ..aws.cnames import rds_name_hint
     from ..config.load import from_file, from_flags
     from ..config.password import random_password
@@ -59,7 +63,7 @@ def serve(
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 
     notifier, sockets = take_from(os.environ)
-    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, sockets)
+    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, hangup, sockets)
     return programs_of(ctx).serve(settings, on_ready=ready, lifecycle=lifecycle)
 
 
@@ -68,5 +72,4 @@ def _print_connect_lines(address: "Address | Path", user: str, made: str | None)
 
     lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user))
     password = "" if made is None else f"\nThe password, made for this run and shown only now:\n\n  {made}\n"
-    sys.stderr.write(f"\nReady. To connect:\n\n{lines}{password}\n")
-    sys.stderr.flush()
+    say(f"\nReady. To connect:\n\n{lines}{password}")

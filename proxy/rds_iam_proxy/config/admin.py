@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..files import read_file
 from .reading import Entry, Reading
 from .surroundings import open_to_others, resolved
 from .tables import AdminTable
@@ -39,12 +40,12 @@ def _token_file(entry: Entry[AdminTable], reading: Reading) -> Path | None:
         return None
     try:
         path = resolved(path, reading.around)
-        mode = path.stat().st_mode
-        with path.open("rb") as file:
-            length = len(file.read(MAX_TOKEN_FILE).strip())
+        content, status = read_file(path, MAX_TOKEN_FILE)
     except OSError as exc:
-        reading.fault(spot, f"cannot read {path}: {exc.strerror}")
+        # Not the path: it may be the token itself, put here by mistake.
+        reading.fault(spot, f"the file that it names cannot be read: {exc.strerror}")
         return None
+    mode, length = status.st_mode, len(content.strip())
     if open_to_others(mode, path, reading.around):
         reading.fault(spot, f"group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ..files import read_file
 from ..net.address import Address
 from ..net.sockets import Bind
 from .reading import Entry, Reading
@@ -57,8 +58,7 @@ def _file(entry: Entry[ListenerTable], key: str, reading: Reading) -> Path | Non
         return None
     try:
         path = resolved(path, reading.around)
-        mode = path.stat().st_mode
-        path.open("rb").close()
+        mode = read_file(path)[1].st_mode
     except OSError as exc:
         reading.fault(entry.place.key(key), f"cannot read {path}: {exc.strerror}")
         return None

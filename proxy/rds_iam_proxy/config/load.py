@@ -1,8 +1,8 @@
 """The two ways in: a TOML file, or the flags and variables of `serve ENDPOINT`. All faults come in one ConfigError."""
 
-import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any
 from mysql_wire.passwords import Verifier
 
 from ..errors.tree import ConfigError
+from ..files import FileStamp, file_stamp, read_file
 from ..net.address import Address
 from .accounts import build_account, check_users
 from .admin import build_admin
@@ -67,6 +68,7 @@ def from_file(
             f"not possible together with the configuration file {path}, which describes"
             " targets, listeners and accounts; leave out either",
         )
+    stamp = file_stamp(path)  # before it is read: a change meanwhile shows as one
     root, mode = _read_toml(path, reading)
     entries = _read_tables(root, reading)
     has_hashes = any({"password_hash", "next_password_hash"} & entry.given for entry in entries.accounts)
@@ -78,7 +80,7 @@ def from_file(
     for key in _SEVERAL:
         if root and not root.get(key):
             reading.fault(key, f"none; there must be at least one {_header(key)}")
-    return _build(entries, reading, (path,))
+    return _build(entries, reading, {path: stamp})
 
 
 def from_flags(
@@ -123,7 +125,8 @@ def _read_tables(root: Mapping[str, Any], reading: Reading) -> _Entries:
     )
 
 
-def _build(entries: _Entries, reading: Reading, files: tuple[Path, ...] = ()) -> Config:
+def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] = MappingProxyType({})) -> Config:
+    files = MappingProxyType({**files, **{path: file_stamp(path) for path in _files(entries, reading.around)}})
     names = entries.targets.keys()
     targets = {name: build_target(name, entry, reading) for name, entry in entries.targets.items()}
     listeners = [build_listener(entry, names, reading) for entry in entries.listeners]
@@ -143,7 +146,7 @@ def _build(entries: _Entries, reading: Reading, files: tuple[Path, ...] = ()) ->
         admin=admin,
         drain_timeout=DRAIN_TIMEOUT if drain_timeout is None else drain_timeout,
         warnings=tuple(reading.warnings),
-        files=(*files, *_files(entries, reading.around)),
+        files=files,
         fixed_passwords=tuple(
             str(entry.table.user or entry.table.db_user)
             for entry in entries.accounts
@@ -153,7 +156,7 @@ def _build(entries: _Entries, reading: Reading, files: tuple[Path, ...] = ()) ->
 
 
 def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
-    """Those that the tables name, which are all there by now."""
+    """Those that the tables name."""
     for target in entries.targets.values():
         yield from _resolved((target.table.ca_file,), around)
     for listener in entries.listeners:
@@ -163,15 +166,16 @@ def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
 
 
 def _resolved(paths: Iterable[Path | None], around: Surroundings) -> Iterator[Path]:
-    return (resolved(path, around) for path in paths if path is not None)
+    for path in paths:
+        if path is not None:
+            with suppress(OSError):  # no home folder: a fault of the key
+                yield resolved(path, around)
 
 
 def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], int]:
     """The file's content and its mode; empty when it cannot be read, which is a fault."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(MAX_FILE + 1)
+        content, status = read_file(path, MAX_FILE + 1)
         if len(content) > MAX_FILE:
             raise ValueError(f"longer than {MAX_FILE} bytes")
         text = content.decode("utf-8-sig")
@@ -183,7 +187,7 @@ def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], int]:
     except ValueError as exc:  # numbers of thousands of digits are no TOMLDecodeError
         reading.fault(str(path), f"not valid TOML: {exc}")
     except RecursionError:
-        reading.fault(str(path), "not valid TOML: nested too deeply")
+        reading.fault(str(path), "its tables or arrays are nested too deeply")
     else:
         reading.lines = Lines(text)
         top = [*_SEVERAL, "admin", "log", *ProcessTable.model_fields]
@@ -192,7 +196,7 @@ def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], int]:
                 reading.fault(reading.place().key(key), f"unknown key; {suggestion(key, top)}")
         if not root:
             reading.fault(str(path), "empty; it needs targets, listeners and accounts")
-        return root, mode
+        return root, status.st_mode
     return {}, 0
 
 

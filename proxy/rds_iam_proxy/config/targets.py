@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..aws.names import RDSName, parse_rds_name, partition_of
+from ..files import read_file
 from ..net.address import Address
 from .reading import Entry, Reading
 from .surroundings import resolved
@@ -117,8 +118,7 @@ def _ca_file(path: Path, entry: Entry[TargetTable], reading: Reading) -> Path | 
     spot = entry.place.key("ca_file")
     try:
         path = resolved(path, reading.around)
-        with path.open("rb") as file:
-            pem = file.read(_MAX_CA_FILE)
+        pem, _ = read_file(path, _MAX_CA_FILE)
     except OSError as exc:
         reading.fault(spot, f"cannot read {path}: {exc.strerror}")
         return None

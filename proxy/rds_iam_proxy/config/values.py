@@ -7,6 +7,7 @@ from typing import Literal
 
 from mysql_wire.passwords import Verifier
 
+from ..files import FileStamp
 from ..net.address import Address
 from ..net.sockets import Bind
 
@@ -112,7 +113,7 @@ class Config:
     """Seconds that sessions have to end when the proxy is told to stop."""
     warnings: tuple[str, ...] = ()
     """What is allowed but unwise, one line each, to be logged at the start."""
-    files: tuple[Path, ...] = ()
-    """All that was read, whose change makes another configuration."""
+    files: Mapping[Path, FileStamp] = field(default_factory=dict)
+    """All that was read, whose change makes another configuration, and what marked each before it was read."""
     fixed_passwords: tuple[str, ...] = ()
     """Users whose passwords are in the environment, which a running process cannot read anew."""

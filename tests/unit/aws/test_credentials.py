@@ -3,6 +3,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -11,7 +12,8 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, boottime, explain, quiet_boto
+from rds_iam_proxy.aws.clock import boottime
+from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, explain, quiet_boto
 from rds_iam_proxy.errors.tree import CredentialsError
 from rds_iam_proxy.net.address import Address
 
@@ -379,3 +381,42 @@ def test_error_names_the_profile_of_the_environment_and_stays_within_400_bytes()
     text = explain(exc, Identity("é\n" * 300), environ={}).text
     assert len(text.encode()) <= 400
     assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[profile p]\ncredential_process = {program}\n",
+        "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = s\n"
+        "[profile s]\ncredential_process = {program}\n",
+    ],
+    ids=["profile", "source profile"],
+)
+def test_a_credential_process_that_hangs_ends_with_the_signer(aws: AWSFiles, tmp_path: Path, config: str) -> None:
+    program = tmp_path / "hangs"
+    program.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.new\nmv {tmp_path}/pid.new {tmp_path}/pid\nexec sleep 300\n"
+    )
+    program.chmod(0o700)
+    aws.write(aws.config, config.format(program=program))
+    signer = Signer(Identity("p"))
+    failures: list[CredentialsError] = []
+
+    def sign_once() -> None:
+        try:
+            signer.sign(ENDPOINT, REGION, "u", look_again=False)
+        except CredentialsError as exc:
+            failures.append(exc)
+
+    thread = threading.Thread(target=sign_once, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    signer.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(failures) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -12,7 +12,7 @@ import pytest
 
 import rds_iam_proxy
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy import __main__
+from rds_iam_proxy import __main__, logs
 from rds_iam_proxy.cli import app as cli
 from rds_iam_proxy.cli.programs import OnReady, Programs
 from rds_iam_proxy.commands.connect_lines import connect_lines
@@ -283,6 +283,7 @@ def test_on_a_terminal_a_password_is_made_and_shown_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     started = Started()
     assert cli.run(["serve", ENDPOINT, "--db-user", "my batch"], started.programs) == 0
+    logs.flush()
     assert started.config is not None
     text = terminal.getvalue()
     (password,) = re.findall(r"^  ([A-Za-z0-9]{24})$", text, re.MULTILINE)
@@ -298,6 +299,7 @@ def test_named_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     args = ["serve", ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--log-level", "debug"]
     assert cli.run(args, Started().programs) == 0
+    logs.flush()
     assert "mysql -h" in terminal.getvalue()
     assert "made for this run" not in terminal.getvalue()
     assert PASSWORD not in terminal.getvalue()
@@ -337,6 +339,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
     started = Started(error=RuntimeError("two\nlines"))
     args = ["serve", "--config", "proxy.toml", "--log-level", level]
     assert cli.run(args, started.programs) == 1
+    logs.flush()
     first, *log = capsys.readouterr().err.splitlines()
     assert first == r"rds-iam-proxy: unexpected error: RuntimeError: two\nlines"
     assert len(log) == (level == "debug")
@@ -346,6 +349,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
 
 def test_unwise_configuration_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     serve(ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--logins-per-second", "200")
+    logs.flush()
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
     assert line["why"].startswith("--logins-per-second: 200 per second")
