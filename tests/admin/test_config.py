@@ -91,11 +91,13 @@ def test_behind_tls_with_a_token_it_may_listen_elsewhere(tmp_path: Path, token: 
 
 
 def test_a_token_file_must_be_private_long_and_there(tmp_path: Path, token: Path) -> None:
-    token.chmod(0o640)
+    token.chmod(0o644)
     token.write_text("short")
-    first, second = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
-    assert first.startswith("--admin-token-file: group or others may read")
-    assert "holds 5 characters" in second
+    (open_to_others,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
+    assert open_to_others.startswith("--admin-token-file: group or others may read")
+    token.chmod(0o600)
+    (short,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
+    assert "holds 5 characters" in short
     (missing,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(tmp_path / "nothing"))
     assert "cannot be read" in missing
     assert str(tmp_path) not in missing, "it may be the token itself, put there by mistake"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from mysql_wire.passwords import Verifier
 
-from ..files import read_file
 from .password import password_fault, without_line_end
 from .reading import Entry, Reading
-from .surroundings import Surroundings, open_to_others, resolved
+from .surroundings import Surroundings, read_secret
 from .tables import AccountTable
 from .values import Account
 
@@ -106,18 +105,7 @@ def _from_variable(name: str, around: Surroundings) -> bytes:
 
 
 def _from_file(path: Path, around: Surroundings) -> bytes:
-    try:
-        path = resolved(path, around)
-        content, status = read_file(path, _MAX_PASSWORD_FILE)
-    except OSError as exc:
-        raise ValueError(f"the file cannot be read: {exc.strerror}") from None
-    mode = status.st_mode
-    if open_to_others(mode, path, around):
-        raise ValueError(
-            f"group or others may read or write the file (mode {mode & 0o777:04o}): chmod 600 it"
-            " (a secret mounted into a container: mode 0400)"
-        )
-    return _accepted(without_line_end(content))
+    return _accepted(without_line_end(read_secret(path, around, _MAX_PASSWORD_FILE)))
 
 
 def _accepted(password: bytes) -> bytes:

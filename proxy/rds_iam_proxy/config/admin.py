@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from ..files import read_file
 from .reading import Entry, Reading
-from .surroundings import open_to_others, resolved
+from .surroundings import read_secret, resolved
 from .tables import AdminTable
 from .values import Admin
 
@@ -39,15 +38,10 @@ def _token_file(entry: Entry[AdminTable], reading: Reading) -> Path | None:
     if path is None:
         return None
     try:
-        path = resolved(path, reading.around)
-        content, status = read_file(path, MAX_TOKEN_FILE)
-    except OSError as exc:
-        # Not the path: it may be the token itself, put here by mistake.
-        reading.fault(spot, f"the file that it names cannot be read: {exc.strerror}")
+        length = len(read_secret(path, reading.around, MAX_TOKEN_FILE).strip())
+    except ValueError as exc:
+        reading.fault(spot, str(exc))  # without the path: it may be the token itself, put here by mistake
         return None
-    mode, length = status.st_mode, len(content.strip())
-    if open_to_others(mode, path, reading.around):
-        reading.fault(spot, f"group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:
         reading.fault(spot, f"{path} holds {length} characters, a token has at least {MIN_TOKEN}; write random ones")
-    return path
+    return resolved(path, reading.around)

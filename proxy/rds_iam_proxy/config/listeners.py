@@ -7,7 +7,7 @@ from ..files import read_file
 from ..net.address import Address
 from ..net.sockets import Bind
 from .reading import Entry, Reading
-from .surroundings import open_to_others, resolved
+from .surroundings import read_secret, resolved
 from .tables import ListenerTable
 from .values import Listener
 
@@ -57,15 +57,15 @@ def _file(entry: Entry[ListenerTable], key: str, reading: Reading) -> Path | Non
     if path is None:
         return None
     try:
+        if key == "tls_key":
+            read_secret(path, reading.around)
         path = resolved(path, reading.around)
-        mode = read_file(path)[1].st_mode
+        read_file(path)
     except OSError as exc:
         reading.fault(entry.place.key(key), f"cannot read {path}: {exc.strerror}")
         return None
-    if key == "tls_key" and open_to_others(mode, path, reading.around):
-        reading.fault(
-            entry.place.key(key), f"group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it"
-        )
+    except ValueError as exc:
+        reading.fault(entry.place.key(key), str(exc))
     return path
 
 

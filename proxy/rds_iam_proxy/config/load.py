@@ -1,5 +1,6 @@
 """The two ways in: a TOML file, or the flags and variables of `serve ENDPOINT`. All faults come in one ConfigError."""
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from .flags import Flag, Flags
 from .lines import Lines
 from .listeners import build_listener, check_binds
 from .reading import Entry, Reading, TableT, note_of, suggestion
-from .surroundings import LookUp, Surroundings, no_dns, open_to_others, resolved
+from .surroundings import LookUp, Surroundings, exposure, no_dns, resolved
 from .tables import NAME, AccountTable, AdminTable, ListenerTable, LogTable, ProcessTable, TargetTable
 from .targets import build_target, check_limits
 from .values import DRAIN_TIMEOUT, Config, Log
@@ -69,14 +70,11 @@ def from_file(
             " targets, listeners and accounts; leave out either",
         )
     stamp = file_stamp(path)  # before it is read: a change meanwhile shows as one
-    root, mode = _read_toml(path, reading)
+    root, status = _read_toml(path, reading)
     entries = _read_tables(root, reading)
     has_hashes = any({"password_hash", "next_password_hash"} & entry.given for entry in entries.accounts)
-    if has_hashes and open_to_others(mode, path, reading.around):
-        reading.fault(
-            str(path),
-            f"holds password hashes, but group or others may read or write it (mode {mode & 0o777:04o}): chmod 600 it",
-        )
+    if has_hashes and status and (fault := exposure(status, path, reading.around)):
+        reading.fault(str(path), f"it holds password hashes, and {fault}")
     for key in _SEVERAL:
         if root and not root.get(key):
             reading.fault(key, f"none; there must be at least one {_header(key)}")
@@ -172,8 +170,8 @@ def _resolved(paths: Iterable[Path | None], around: Surroundings) -> Iterator[Pa
                 yield resolved(path, around)
 
 
-def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], int]:
-    """The file's content and its mode; empty when it cannot be read, which is a fault."""
+def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], os.stat_result | None]:
+    """The file's content and whose it is; empty when it cannot be read, which is a fault."""
     try:
         content, status = read_file(path, MAX_FILE + 1)
         if len(content) > MAX_FILE:
@@ -196,8 +194,8 @@ def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], int]:
                 reading.fault(reading.place().key(key), f"unknown key; {suggestion(key, top)}")
         if not root:
             reading.fault(str(path), "empty; it needs targets, listeners and accounts")
-        return root, status.st_mode
-    return {}, 0
+        return root, status
+    return {}, None
 
 
 def _read_targets(raw: object, reading: Reading) -> dict[str, Entry[TargetTable]]:

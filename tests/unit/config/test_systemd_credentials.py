@@ -1,5 +1,6 @@
 """Secrets that systemd hands to a unit (LoadCredential=): of mode 0440, in a folder that is the unit's alone."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,13 @@ target = "orders"
 user = "app"
 password_file = "PATH"
 """
+
+
+@pytest.fixture(autouse=True)
+def _strange_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's user is not in the group of the files."""
+    monkeypatch.setattr(os, "getegid", lambda: 54_321)
+    monkeypatch.setattr(os, "getgroups", lambda: [54_321])
 
 
 @pytest.fixture
