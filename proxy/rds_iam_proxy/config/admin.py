@@ -1,7 +1,9 @@
 """`[admin]`: from the table to the value."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from ..net.address import Address
 from .reading import Entry, Reading
 from .surroundings import read_secret, resolved
 from .tables import AdminTable
@@ -17,7 +19,8 @@ MAX_TOKEN_FILE = 4096
 def build_admin(entry: Entry[AdminTable], reading: Reading) -> Admin | None:
     """The status page and its kin, None where there is none."""
     table, given, place = entry.table, entry.given, entry.place
-    if given and "bind" not in given:
+    others = {"health_bind": table.health_bind, "metrics_bind": table.metrics_bind}
+    if "bind" not in given and (given & {"token_file", "public_host"} or (given and not given & others.keys())):
         reading.fault(place.key("bind"), "required: HOST:PORT of the status page; or give --admin HOST:PORT")
     token_file = _token_file(entry, reading)
     if table.bind is not None and not table.bind.is_loopback and (token_file is None or table.public_host is None):
@@ -30,7 +33,19 @@ def build_admin(entry: Entry[AdminTable], reading: Reading) -> Admin | None:
         )
     if table.public_host is not None and "token_file" not in given:
         reading.fault(place.key("token_file"), "required together with public_host")
-    return None if table.bind is None else Admin(table.bind, token_file, table.public_host)
+    _check_binds({"bind": table.bind, **others}, entry, reading)
+    return Admin(table.bind, token_file, table.public_host, **others) if given else None
+
+
+def _check_binds(binds: Mapping[str, Address | None], entry: Entry[AdminTable], reading: Reading) -> None:
+    """Two of them on one address."""
+    seen: dict[Address, str] = {}
+    for key, bind in binds.items():
+        if bind is None or bind.port == 0:
+            continue
+        if bind in seen:
+            reading.fault(entry.place.key(key), f"{bind} is already that of {seen[bind]}; give each its own port")
+        seen.setdefault(bind, key)
 
 
 def _token_file(entry: Entry[AdminTable], reading: Reading) -> Path | None:

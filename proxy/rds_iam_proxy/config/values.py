@@ -93,11 +93,16 @@ class Log:
 class Admin:
     """Where the status page, health and metrics are."""
 
-    bind: Address
+    bind: Address | None
+    """All of it. None: only what the others say."""
     token_file: Path | None = None
     """None: a token is made and kept in the state folder."""
     public_host: str | None = None
     """The name by which a server that speaks TLS, in front of it, is asked for the page."""
+    health_bind: Address | None = None
+    """The health paths and nothing else, for everybody who can connect."""
+    metrics_bind: Address | None = None
+    """/metrics and nothing else, for everybody who can connect."""
 
 
 @dataclass(frozen=True, slots=True)

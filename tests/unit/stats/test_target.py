@@ -159,3 +159,15 @@ def test_count_of_an_error_that_is_forgotten_is_still_told(watch: TargetWatch) -
 )
 def test_the_program_is_read_from_the_attributes(attributes: bytes | None, program: str) -> None:
     assert client_program(attributes) == program
+
+
+def test_unknown_users_do_not_push_another_error_out() -> None:
+    watch = TargetWatch(wall=lambda: 1.8e9)
+    real = RefusedLogin("batch", "127.0.0.1", "credentials", 1045, "the SSO session has expired", "")
+    watch.refuse(real)
+    for number in range(MAX_ERRORS + 10):
+        watch.refuse(RefusedLogin(f"user {number}", "127.0.0.1", "unknown user", 1045, "no", ""))
+    assert len(watch.errors) == MAX_ERRORS
+    assert real.same() in watch.errors
+    watch.refuse(real)
+    assert watch.errors[real.same()].count == 2
