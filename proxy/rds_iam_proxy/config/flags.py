@@ -52,6 +52,11 @@ CONFIG_FLAGS = (
     FlagRow(
         "--listen", "listeners.bind", "HOST:PORT", "Where clients connect, also unix:/PATH; default 127.0.0.1:3306."
     ),
+    FlagRow("--allow-remote", "listeners.allow_remote", "", "Other machines may connect, with --tls required."),
+    FlagRow("--tls", "listeners.tls", "MODE", "Towards clients: auto (default), required or off."),
+    FlagRow("--tls-cert", "listeners.tls_cert", "FILE", "The certificate for clients; default: one of its own."),
+    FlagRow("--tls-key", "listeners.tls_key", "FILE", "Its key."),
+    FlagRow("--auth", "listeners.auth", "MODE", "auto (default), or native for clients that know no other plugin."),
     FlagRow("--db-user", "accounts.db_user", "NAME", "The database user to log in as with IAM."),
     FlagRow("--user", "accounts.user", "NAME", "What clients log in as; default: as --db-user."),
     FlagRow(
@@ -68,8 +73,13 @@ CONFIG_FLAGS = (
     FlagRow(
         "--logins-per-second", "targets.logins_per_second", "N", "New logins to the database at most; default 100."
     ),
+    FlagRow(
+        "--login-timeout", "targets.login_timeout", "SECONDS", "How long a login may take; default 9.5, at most 120."
+    ),
     FlagRow("--max-sessions", "targets.max_sessions", "N", "Sessions at once at most; default 500."),
     FlagRow("--admin", "admin.bind", "HOST:PORT", "Status page, health and metrics, as 127.0.0.1:9090; default: none."),
+    FlagRow("--health", "admin.health_bind", "HOST:PORT", "The health paths alone, for probes; default: none."),
+    FlagRow("--metrics", "admin.metrics_bind", "HOST:PORT", "/metrics alone; default: none."),
     FlagRow("--admin-token-file", "admin.token_file", "FILE", "The token that ending a session there asks for."),
     FlagRow("--drain-timeout", "drain_timeout", "SECONDS", "How long sessions may go on at a stop; default 30."),
     FlagRow("--log-format", "log.format", "text|json", "Default: text on a terminal, else json."),

@@ -23,32 +23,31 @@ def build_listener(entry: Entry[ListenerTable], targets: Collection[str], readin
     key_file = _file(entry, "tls_key", reading)
     for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if one in entry.given and other not in entry.given:
-            reading.fault(place.key(other), f"required together with {one}")
+            reading.fault(place.key(other), f"required together with {place.short(one)}")
     if table.tls == "off" and {"tls_cert", "tls_key"} & entry.given:
         reading.fault(place.key("tls"), "off, but there is a certificate; leave out either")
     if isinstance(table.bind, Address) and not table.bind.is_loopback:
         _check_remote(table.bind, entry, reading)
     if table.bind is None or table.target is None:
         return None
-    return Listener(table.bind, table.target, table.tls or "auto", certificate, key_file)
+    return Listener(table.bind, table.target, table.tls or "auto", certificate, key_file, table.auth or "auto")
 
 
 def _check_remote(bind: Address, entry: Entry[ListenerTable], reading: Reading) -> None:
-    """Other machines may connect only if that was asked for, and over TLS with a certificate that they can check."""
+    """Other machines may connect only if that was asked for, and over TLS: a login never crosses a network in plain."""
+    needed = (
+        ("--allow-remote", "--tls required") if entry.place.is_flags else ("allow_remote = true", 'tls = "required"')
+    )
     missing = [
         text
-        for given, text in (
-            (entry.table.allow_remote, "allow_remote = true"),
-            (entry.table.tls == "required", 'tls = "required"'),
-            ("tls_cert" in entry.given, "tls_cert and tls_key"),
-        )
+        for text, given in zip(needed, (entry.table.allow_remote, entry.table.tls == "required"), strict=True)
         if not given
     ]
     if missing:
         reading.fault(
             entry.place.key("bind"),
             f"{bind.host} is not a loopback address: logins would cross the network; use"
-            f" 127.0.0.1:{bind.port}, or add {', '.join(missing)}",
+            f" 127.0.0.1:{bind.port}, or add {' and '.join(missing)}",
         )
 
 

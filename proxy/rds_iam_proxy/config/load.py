@@ -17,21 +17,28 @@ from ..net.address import Address
 from .accounts import build_account, check_users
 from .admin import build_admin
 from .flags import Flag, Flags
+from .kinds import NAME
 from .lines import Lines
 from .listeners import build_listener, check_binds
 from .reading import Entry, Reading, TableT, note_of, suggestion
 from .surroundings import LookUp, Surroundings, exposure, no_dns, resolved
-from .tables import NAME, AccountTable, AdminTable, ListenerTable, LogTable, ProcessTable, TargetTable
+from .tables import (
+    SEVERAL,
+    TABLES,
+    AccountTable,
+    AdminTable,
+    ListenerTable,
+    LogTable,
+    ProcessTable,
+    TargetTable,
+    header,
+)
 from .targets import build_target, check_limits
 from .values import DRAIN_TIMEOUT, Config, Log
 
 MAX_FILE = 1 << 20
 """Bytes of a configuration file."""
 
-_SEVERAL = ("targets", "listeners", "accounts")
-"""Tables of which there are many, so that no flag can stand for a key of theirs beside a file."""
-
-_ARRAYS = ("listeners", "accounts")
 _DEFAULT_LISTEN = Flag("--listen", "127.0.0.1:3306")
 
 
@@ -60,7 +67,7 @@ def from_file(
     all faults of the file, the flags and what they refer to.
     """
     flags = flags or {}
-    strangers = {key: flag for key, flag in flags.items() if key.partition(".")[0] in _SEVERAL}
+    strangers = {key: flag for key, flag in flags.items() if key.partition(".")[0] in SEVERAL}
     process_wide = {key: flag for key, flag in flags.items() if key not in strangers}
     reading = Reading(Surroundings(environ, path.parent, rds_name_behind), process_wide)
     if strangers:
@@ -75,9 +82,9 @@ def from_file(
     has_hashes = any({"password_hash", "next_password_hash"} & entry.given for entry in entries.accounts)
     if has_hashes and status and (fault := exposure(status, path, reading.around)):
         reading.fault(str(path), f"it holds password hashes, and {fault}")
-    for key in _SEVERAL:
+    for key in SEVERAL:
         if root and not root.get(key):
-            reading.fault(key, f"none; there must be at least one {_header(key)}")
+            reading.fault(key, f"none; there must be at least one {header(key)}")
     return _build(entries, reading, {path: stamp})
 
 
@@ -188,7 +195,7 @@ def _read_toml(path: Path, reading: Reading) -> tuple[dict[str, Any], os.stat_re
         reading.fault(str(path), "its tables or arrays are nested too deeply")
     else:
         reading.lines = Lines(text)
-        top = [*_SEVERAL, "admin", "log", *ProcessTable.model_fields]
+        top = [*filter(None, TABLES), *ProcessTable.model_fields]
         for key in root:
             if key not in top:
                 reading.fault(reading.place().key(key), f"unknown key; {suggestion(key, top)}")
@@ -217,12 +224,8 @@ def _read_targets(raw: object, reading: Reading) -> dict[str, Entry[TargetTable]
 def _read_array(model: type[TableT], key: str, root: Mapping[str, Any], reading: Reading) -> tuple[Entry[TableT], ...]:
     raw = root.get(key, [])
     if not isinstance(raw, list):
-        reading.fault(reading.place(key).spot, f"must be tables {_header(key)}, with two brackets")
+        reading.fault(reading.place(key).spot, f"must be tables {header(key)}, with two brackets")
         return ()
     return tuple(
         reading.table(model, table, reading.place(key, number, note=note_of(table))) for number, table in enumerate(raw)
     )
-
-
-def _header(key: str) -> str:
-    return f"[[{key}]]" if key in _ARRAYS else f"[{key}.NAME]"

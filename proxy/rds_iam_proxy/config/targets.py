@@ -9,7 +9,7 @@ from ..net.address import Address
 from .reading import Entry, Reading
 from .surroundings import resolved
 from .tables import TargetTable
-from .values import LOGIN_BURST, LOGINS_PER_SECOND, Target
+from .values import LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Target
 
 AWS_LOGIN_LIMIT = 200
 """New IAM logins per second and instance that RDS throttles at."""
@@ -34,6 +34,9 @@ def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Targ
         orphans = {"external_id", "role_session_name"} & entry.given
         for key in sorted(orphans):
             reading.fault(place.key(key), "means nothing without role_arn")
+    login_timeout = table.login_timeout or LOGIN_TIMEOUT
+    if table.login_wait is not None and table.login_wait > login_timeout:
+        reading.fault(place.key("login_wait"), f"longer than login_timeout, which is {login_timeout:g} s")
     ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
     if table.endpoint is None or region is None:
         return None

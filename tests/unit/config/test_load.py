@@ -176,6 +176,8 @@ def test_configuration_cannot_be_changed(tmp_path: Path) -> None:
         ('region = "Frankfurt"', "region", "not the name of a region"),
         ("dial = 3306", "dial", "must be text in quotes"),
         ('dial = "localhost:0"', "dial", "port 0"),
+        ('dial = "13306"', "dial", "13306 is a port: write 127.0.0.1:13306"),
+        ('dial = "0x7f.1"', "dial", "ends in a number, but is no IPv4 address"),
         ('dial = "mysql://x"', "dial", "HOST:PORT"),
         ("logins_per_second = 0", "logins_per_second", "must be greater than 0"),
         ("logins_per_second = nan", "logins_per_second", "must be a finite number"),
@@ -207,6 +209,8 @@ def test_faulty_key_of_a_target_is_named(tmp_path: Path, keys: str, path: str, t
         ("db.example.com", "is not a name that RDS gives out. IAM tokens are signed for the real endpoint"),
         ("10.0.0.1", "is not a name that RDS gives out"),
         (f"{ENDPOINT}:99999", "port: not a number"),
+        ("13306", "13306 is a port: write 127.0.0.1:13306"),
+        ("10.1", "ends in a number, but is no IPv4 address"),
         ("", "empty"),
     ],
 )
@@ -315,7 +319,7 @@ def test_partition_without_bundled_roots_needs_a_ca_file(tmp_path: Path) -> None
         ),
         (
             'bind = "0.0.0.0:1"\ntarget = "orders"\ntls = "required"',
-            r"1st \[\[listeners\]\], line \d: bind: .*add allow_remote = true, tls_cert and tls_key",
+            r"1st \[\[listeners\]\], line \d: bind: .*or add allow_remote = true$",
         ),
         (
             'bind = "127.0.0.1:1"\ntarget = "order"',
@@ -743,6 +747,40 @@ def test_keys_of_a_listener(tmp_path: Path) -> None:
     assert remote == Listener(
         Address("0.0.0.0", 3307), "orders", "required", tmp_path / "cert.pem", tmp_path / "key.pem"
     )
+
+
+def test_other_machines_may_connect_over_tls_with_the_certificate_of_the_proxy(tmp_path: Path) -> None:
+    listener = '[[listeners]]\nbind = "0.0.0.0:3307"\ntarget = "orders"\nallow_remote = true\n'
+    (fault,) = faults_of(tmp_path, TARGET + ACCOUNT + listener)
+    assert fault.endswith('use 127.0.0.1:3307, or add tls = "required"')
+    (made,) = load(tmp_path, f'{TARGET}{ACCOUNT}{listener}tls = "required"\n').listeners
+    assert made == Listener(Address("0.0.0.0", 3307), "orders", "required")
+
+
+def test_flags_of_a_listener(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        write(tmp_path / name, PEM)
+    remote = {"listen": "0.0.0.0:3307", "allow_remote": "True", "tls": "required"}
+    certificate = {"tls_cert": str(tmp_path / "cert.pem"), "tls_key": str(tmp_path / "key.pem")}
+    (made,) = with_required(**remote, **certificate, auth="native").listeners
+    assert made == Listener(
+        Address("0.0.0.0", 3307), "test-rds-1", "required", tmp_path / "cert.pem", tmp_path / "key.pem", "native"
+    )
+    with pytest.raises(ConfigError, match=r"--listen: .*or add --allow-remote and --tls required$"):
+        with_required(listen="0.0.0.0:3307")
+    with pytest.raises(ConfigError, match="--tls-key: required together with --tls-cert"):
+        with_required(tls_cert=str(tmp_path / "cert.pem"))
+
+
+def test_login_timeout_is_the_targets(tmp_path: Path) -> None:
+    config = load(tmp_path, f"{TARGET}login_timeout = 60\n{LISTENER}{ACCOUNT}")
+    assert config.targets["orders"].login_timeout == 60
+    assert with_required(login_timeout="45").targets["test-rds-1"].login_timeout == 45
+    assert with_required().targets["test-rds-1"].login_timeout == 9.5
+    (fault,) = faults_of(tmp_path, f"{TARGET}login_timeout = 121\n{LISTENER}{ACCOUNT}")
+    assert "must be less than or equal to 120" in fault
+    (fault,) = faults_of(tmp_path, f"{TARGET}login_wait = 6\nlogin_timeout = 5\n{LISTENER}{ACCOUNT}")
+    assert fault == "targets.orders.login_wait, line 3: longer than login_timeout, which is 5 s"
 
 
 def test_private_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
