@@ -20,13 +20,14 @@ _HEAD = """<!-- Made by `make docs` from rds_iam_proxy/config/tables.py and flag
 
 `rds-iam-proxy serve --config FILE` reads a TOML file; the README has an example. Relative paths start at the file's
 folder, and `~` is the home folder. An unknown key is an error. All faults are reported at once, in the order of the
-file and with their lines, with exit code 2; without starting anything
+file and with their lines, with exit code 2. For CI and `ExecStartPre=`
 
     rds-iam-proxy check --config FILE --config-only
 
-does the same, for CI and `ExecStartPre=`. Files that hold a secret (passwords, tokens, keys, a configuration with
-hashes) must not be writable by others, nor readable but by their owner or by a group that the proxy is in, where root
-or the proxy's user owns the file.
+does the same without a start and without network; its exit code is 0 or 1.
+
+Files that hold a secret (passwords, tokens, keys, a configuration with hashes) must not be writable by others, nor
+readable but by their owner or by a group that the proxy is in, where root or the proxy's user owns the file.
 
 Where a flag is named, `serve ENDPOINT` and `check ENDPOINT` take it instead of a file. Each flag is also an environment
 variable: `--log-level` is `RDS_IAM_PROXY_LOG_LEVEL`. A flag goes before a variable, and an empty variable is not given.

@@ -13,7 +13,7 @@ from . import completion
 from .check import check
 from .demo import demo
 from .jobs import grants, run_command
-from .passwords import hash_password
+from .passwords import hash_password, password
 from .programs import Programs
 from .serve import serve
 from .status import status, wait
@@ -25,7 +25,7 @@ _NO_SUCH_FLAG = (
     " a secret."
 )
 _FIRST = (serve, check, run_command, demo)
-_MORE = (status, wait, grants, hash_password)
+_MORE = (status, wait, grants, password, hash_password)
 _EXAMPLES = """\
 See it work, on this machine alone:
   rds-iam-proxy demo

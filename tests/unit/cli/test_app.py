@@ -77,6 +77,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
         if name.startswith("RDS_IAM_PROXY_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("APP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")  # these tests may run in a container
     monkeypatch.chdir(tmp_path)
     (tmp_path / "proxy.toml").write_text(FILE)
     (tmp_path / "roots.pem").write_text(PEM)
@@ -353,6 +354,43 @@ def test_unwise_configuration_is_logged(capsys: pytest.CaptureFixture[str]) -> N
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
     assert line["why"].startswith("--logins-per-second: 200 per second")
+
+
+def test_container_that_listens_on_loopback_only_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    monkeypatch.setenv("container", "podman")
+    args = [ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD"]
+    serve(*args)
+    logs.flush()
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["event"]) == ("info", "listening on loopback only")
+    assert "--listen 0.0.0.0:3306 --allow-remote --tls required" in line["why"]
+    serve(*args, "--listen", "0.0.0.0:3306", "--allow-remote", "--tls", "required")
+    logs.flush()
+    assert capsys.readouterr().err == ""
+
+
+def test_check_of_the_configuration_only_names_every_fault_and_logs_in_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only"]) == 0
+    assert "All is well." in capsys.readouterr().out
+    more = '[[listeners]]\nbind = "127.0.0.1:3308"\ntarget = "order"\n'
+    (tmp_path / "proxy.toml").write_text(FILE.replace('level = "warning"', 'level = "loud"') + more)
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only", "--json"]) == 1
+    ((step,),) = [check["steps"] for check in json.loads(capsys.readouterr().out)["checks"]]
+    assert [detail.partition(": ")[0] for detail in step["details"]] == [
+        "log.level, line 13",
+        "2nd [[listeners]], line 16",
+    ]
+    (tmp_path / "proxy.toml").write_text(
+        FILE.replace("[[listeners]]", '[[listeners]]\ntls_cert = "roots.pem"\ntls_key = "roots.pem"')
+    )
+    (tmp_path / "roots.pem").chmod(0o600)
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only"]) == 1
+    assert "not usable together" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
