@@ -9,8 +9,8 @@ import click
 
 from ..config.flags import FlagRow, variable
 from ..errors.tree import ConfigError
-from ..logs import escaped
 from .flags import given, takes
+from .quick import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -46,7 +46,7 @@ def status(ctx: click.Context, watch: bool) -> None:
         else:
             _console().print(ask())
     except NoAnswer as exc:
-        raise click.ClickException(escaped(str(exc))) from None
+        raise click.ClickException(exc.shown) from None
 
 
 @click.command()
@@ -55,7 +55,7 @@ def status(ctx: click.Context, watch: bool) -> None:
     "--timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    default=30.0,
+    default=WAIT_SECONDS,
     show_default=True,
     envvar=variable("--timeout"),
     show_envvar=True,
@@ -69,12 +69,11 @@ def wait(ctx: click.Context, timeout: float) -> None:
     try:
         wait_until_ready(_address(ctx), timeout)
     except NoAnswer as exc:
-        raise click.ClickException(escaped(str(exc))) from None
+        raise click.ClickException(exc.shown) from None
 
 
 def _address(ctx: click.Context) -> "Address":
-    from ..config import ADMIN_PORT
-    from ..net.address import Address
+    from ..net.address import ADMIN_PORT, Address
 
     admin = given(ctx).get("admin.bind")
     if admin is None:

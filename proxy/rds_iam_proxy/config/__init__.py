@@ -3,10 +3,9 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
-from .values import ADMIN_PORT, Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
 
 __all__ = [
-    "ADMIN_PORT",
     "Account",
     "Admin",
     "Config",

@@ -9,9 +9,9 @@ from pydantic import Field, PlainValidator
 
 from mysql_wire.passwords import Verifier
 
-from ..net.address import Address
+from ..net.address import ADMIN_PORT, Address
 from ..net.sockets import Bind, SocketName
-from .values import ADMIN_PORT, AuthMode, LogFormat, LogLevel, TLSMode
+from .values import AuthMode, LogFormat, LogLevel, TLSMode
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""

@@ -23,7 +23,6 @@ LOGIN_WAIT = 8.0
 LOGIN_TIMEOUT = 9.5
 MAX_SESSIONS = 500
 DRAIN_TIMEOUT = 30.0
-ADMIN_PORT = 9090
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 
 DEFAULT_PORT = 3306
+ADMIN_PORT = 9090
+"""Of the status page, health and metrics."""
 MAX_HOST = 253  # RFC 1035, without the trailing dot
 
 # The underscore is not in the DNS's own rules, but names inside container networks have it.

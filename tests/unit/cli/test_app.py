@@ -520,6 +520,31 @@ def test_help_loads_no_heavy_library() -> None:
     assert not imported(process) & heavy
 
 
+@pytest.mark.parametrize(
+    ("args", "exit_code", "text"),
+    [
+        (["--admin", "127.0.0.1:1", "--timeout", "0"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
+        (["--timeout=0", "--admin=127.0.0.1:1"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
+        (["--admin", "127.0.0.1:1", "--timeout", "-1"], 2, "Invalid value for '--timeout'"),
+        (["--admin", "127.0.0.1:1", "--timeout", "soon"], 2, "Invalid value for '--timeout'"),
+        (["--admin", "x:y:z", "--timeout", "0"], 2, "--admin: write HOST:PORT"),
+        (["--admin", "9090"], 2, "--admin: 9090 is a port: write 127.0.0.1:9090"),
+        (["--admin"], 2, "'--admin' requires an argument"),
+        (["--help"], 0, ""),
+        ([], 2, "which proxy? Give --admin HOST:PORT"),
+    ],
+)
+def test_wait_says_what_is_wrong_with_its_flags(args: list[str], exit_code: int, text: str) -> None:
+    process = command("wait", *args)
+    assert process.returncode == exit_code
+    assert text in process.stderr
+
+
+def test_wait_of_a_health_check_loads_no_more_than_it_needs() -> None:
+    process = command("wait", "--admin", "127.0.0.1:1", "--timeout", "0")
+    assert not imported(process) & {"click", "pydantic", "logging", "asyncio", "rich", "cryptography", "mysql_wire"}
+
+
 def test_hash_password_as_a_process() -> None:
     process = command("hash-password", stdin=PASSWORD + "\n")
     assert (process.returncode, process.stdout) == (0, Verifier.of(PASSWORD.encode()).format() + "\n")
