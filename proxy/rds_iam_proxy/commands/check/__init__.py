@@ -14,7 +14,7 @@ from ...aws.trust import Trust
 from ...config import Config
 from ...errors.tree import ConfigError
 from ...front.tls import local_tls
-from .report import Finding, Report, Status
+from .report import Finding, Report, Status, width_of
 from .target import check_target
 
 
@@ -23,7 +23,7 @@ def run(load: Callable[[], Config], *, config_only: bool, as_json: bool, stream:
 
     `config_only`: only what is on this machine is looked at, the configuration and all files that it names.
     """
-    report = Report(stream, as_json)
+    report = Report(stream, as_json, width_of(stream))
     began = time.monotonic()
     try:
         config = load()
