@@ -16,7 +16,7 @@ _ACCOUNT = "aws sts get-caller-identity --query Account --output text"
 
 
 def grants(endpoint: Address, db_user: str, *, region: str | None, account: str | None, resource: str | None) -> str:
-    """SQL for the database's administrator, then the IAM policy. Raises ValueError if the endpoint is not RDS's, ConfigError.
+    """SQL for the database's administrator, then the IAM policy. Raises ConfigError, ValueError for the endpoint.
 
     What is not known stands there in capitals, with the command that tells it.
     """
