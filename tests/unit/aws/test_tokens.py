@@ -251,6 +251,7 @@ async def test_a_defect_in_the_signer_is_an_error_and_the_thread_lives_on(bench:
     bench.signer.error = ZeroDivisionError("with a secret in its text")
     with pytest.raises(CredentialsError) as caught:
         await bench.get()
+    assert caught.value.row.key == "signing-failed"
     assert "secret" not in str(caught.value) + caught.value.detail
     bench.signer.error = None
     assert (await bench.get()).value == b"token-secret-2"
