@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rds_iam_proxy.errors.symptoms import WHILE_IT_RUNS
+from rds_iam_proxy.log_writer import MAX_WAITING_CHARACTERS
 from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, flush, printable, say, setup
 
 LOG = logging.getLogger("rds_iam_proxy.somewhere")
@@ -218,3 +220,13 @@ def test_logger_of_tokens_says_nothing_below_warnings() -> None:
     logging.getLogger("botocore.tokens").setLevel(logging.DEBUG)  # as botocore.set_stream_logger would
     setup("json", "debug", io.StringIO())
     assert logging.getLogger("botocore.tokens").level == logging.WARNING
+
+
+def test_what_the_documents_say_of_dropped_lines_is_what_the_log_says() -> None:
+    stream = io.StringIO()
+    setup("text", "info", stream)
+    event(LOG, logging.INFO, "x" * (MAX_WAITING_CHARACTERS + 1))
+    event(LOG, logging.INFO, "next")
+    text = written(stream)
+    assert " WARNING log lines dropped lines=1 " in text
+    assert "`log lines dropped`" in [shown for shown, _, _ in WHILE_IT_RUNS]

@@ -13,7 +13,6 @@ from ..session.view import Activity, SessionView
 from ..stats.refused import SeenError
 from .board import IN, Board
 from .expiry import CertificateEnds
-from .explain import explain
 from .health import Readiness, health_of
 from .metrics import Numbers, TargetNumbers
 
@@ -134,8 +133,8 @@ def _shown(errors: list[tuple[str, SeenError]]) -> list[tuple[str, SeenError]]:
     kinds: Counter[str] = Counter()
     shown = []
     for name, seen in sorted(errors, key=lambda found: found[1].last_at, reverse=True):
-        kinds[seen.latest.reason] += 1
-        if kinds[seen.latest.reason] <= MAX_OF_ONE_KIND:
+        kinds[seen.latest.error.reason] += 1
+        if kinds[seen.latest.error.reason] <= MAX_OF_ONE_KIND:
             shown.append((name, seen))
     return shown[:MAX_ERRORS_SHOWN]
 
@@ -162,17 +161,17 @@ def _session_status(view: SessionView) -> dict[str, Any]:
 
 
 def _error_status(target: str, seen: SeenError) -> dict[str, Any]:
-    symptom = explain(seen.latest.code, seen.latest.text)
+    error = seen.latest.error
     return {
         "target": target,
         "user": seen.latest.user,
         "peer": seen.latest.peer,
-        "reason": seen.latest.reason,
+        "reason": error.reason,
         "code": seen.latest.code,
         "text": _line(seen.latest.text),
-        "detail": _line(seen.latest.detail),
-        "cause": "" if symptom is None else symptom.cause,
-        "remedy": "" if symptom is None else symptom.remedy,
+        "detail": _line(error.detail),
+        "cause": error.row.cause,
+        "remedy": error.row.remedy,
         "first": seen.first_at,
         "last": seen.last_at,
         "count": seen.count,

@@ -84,7 +84,7 @@ class SigningThread:
     def join(self, key: Key) -> Flight:
         """Wait for its outcome, then `leave` it. Raises Draining after `close`."""
         if self._closed:
-            raise _draining()
+            raise Draining("stopping")
         self._leave_hung_thread()
         flight = self._flights.get(key)
         if flight is None:
@@ -104,7 +104,7 @@ class SigningThread:
         self._closed = True
         for flight in self._flights.values():
             if not flight.outcome.done():
-                flight.outcome.set_result(_draining())
+                flight.outcome.set_result(Draining("stopping"))
         self._flights.clear()
         for signer in self._signers:
             signer.close()
@@ -140,7 +140,7 @@ class SigningThread:
         except LoginError as exc:
             return exc
         except Exception as exc:  # without an outcome every later login would hang
-            return credentials_fault(self._identity, "internal error while signing", detail=type(exc).__name__)
+            return credentials_fault(self._identity, "signing-failed", exception=type(exc).__name__)
 
     def _finish(self, flight: Flight, signer: BlockingSigner, stamp: Stamp, outcome: Signed | LoginError) -> None:
         if flight is not self._running:  # of a thread that was left: nobody looks for it any more
@@ -156,7 +156,3 @@ class SigningThread:
         else:
             flight.outcome.set_result(outcome)
         self._start_next()
-
-
-def _draining() -> Draining:
-    return Draining("the proxy is shutting down; connect again later")

@@ -101,16 +101,11 @@ class TokenSource:
         finally:
             self._thread.leave(flight)
         if not flight.outcome.done():
-            raise credentials_fault(
-                self._identity,
-                "the AWS credentials did not arrive within {seconds} s ({who}); run `{check}` to see what they"
-                " wait for",
-                seconds=f"{self._timeout:g}",
-            )
+            raise credentials_fault(self._identity, "slow-credentials", seconds=self._timeout)
         outcome = flight.outcome.result()
         if isinstance(outcome, Token):
             return outcome
-        raise type(outcome)(outcome.text, detail=outcome.detail)  # each waiter its own: tracebacks grow
+        raise outcome.again()  # each waiter its own: tracebacks grow
 
     def age(self, token: Token) -> float:
         """Seconds since the token was signed."""
