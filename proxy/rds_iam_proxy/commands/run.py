@@ -21,6 +21,7 @@ from ..config import Config, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
+from ..net.sockets import folder_for
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
 from .serve import new_event_loop
@@ -32,7 +33,6 @@ FIRST_TRY_SECONDS = 10.0
 
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
-_MAX_SOCKET_PATH = 103  # bytes, what fits into sockaddr_un everywhere
 _SOCKET = "mysql.sock"
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def run_job(job: Job, config: Config, password: str) -> int:
 
     Raises ConfigError.
     """
-    where = _folder_for_sockets(job.environ)
+    where = folder_for(f"rds-iam-proxy-12345678/{_SOCKET}", job.environ) or tempfile.gettempdir()
     try:
         private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
     except OSError as exc:
@@ -158,12 +158,3 @@ async def _sweep(service: Service) -> None:
         await asyncio.sleep(SWEEP_SECONDS)
         service.clients.sweep()
         service.tell_again()
-
-
-def _folder_for_sockets(environ: Mapping[str, str]) -> str:
-    """The user's own folder in memory, if there is one; never one whose name is too long for a socket's path."""
-    for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
-        room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{_SOCKET}")
-        if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    return "/tmp"  # noqa: S108 - a folder in it is made, which only this user can enter

@@ -14,6 +14,7 @@ import platformdirs
 from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
 from ..config import Account, Config, Target
+from ..config import Tunnel as TunnelWay
 from ..dialect import Dialect
 from ..errors.tree import ConfigError
 from ..files import read_file
@@ -23,6 +24,7 @@ from ..logs import event
 from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
 from ..net.address import Address
+from ..rds.tunnel.tunnel import Tunnel
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
 from .probe import Probe
@@ -31,7 +33,8 @@ log = logging.getLogger(__name__)
 
 _LimiterKey = tuple[Address, float, int]
 _TrustKey = tuple[str, str, Path | None, str]
-_Place = tuple[str, Address, Address]
+_Place = tuple[str, Address, Address | Path, TunnelWay | None]
+_TunnelKey = tuple[TunnelWay, float | None, Address, str | None, str]
 _UpstreamKey = tuple[Target, _TrustKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
@@ -62,6 +65,7 @@ class Wiring:
     """Those of earlier configurations too: sessions that are open may still log in anew."""
     watches: dict[_Place, TargetWatch] = field(default_factory=dict)
     dialects: dict[_Place, Dialect[Any]] = field(default_factory=dict)
+    tunnels: dict[_TunnelKey, Tunnel] = field(default_factory=dict)
     upstreams: dict[_UpstreamKey, Upstream] = field(default_factory=dict)
     probes: dict[_ProbeKey, Probe] = field(default_factory=dict)
 
@@ -71,6 +75,7 @@ def wire(
     spawn: Spawn,
     before: Wiring | None = None,
     *,
+    spawn_tunnel: Spawn | None = None,
     new_watch: Callable[[], TargetWatch] = TargetWatch,
 ) -> Wiring:
     """The parts for `config`; `before`: those that run now. Changes nothing of them. Raises ConfigError."""
@@ -88,6 +93,13 @@ def wire(
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
     dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
 
+    ways = {_tunnel_key(target): target for target in targets}
+    tunnels = kept(
+        before.tunnels,
+        (key for key in ways if key is not None),
+        lambda key: Tunnel(ways[key], config.tunnel_environ, spawn_tunnel or spawn),
+    )
+
     def upstream(key: _UpstreamKey) -> Upstream:
         target, trust_key = key
         return Upstream(
@@ -96,6 +108,7 @@ def wire(
             tokens=tokens[_identity(target)],
             trust=trusts[trust_key],
             watch=watches[_place(target)],
+            tunnel=None if (way := _tunnel_key(target)) is None else tunnels[way],
         )
 
     def probe(key: _ProbeKey) -> Probe:
@@ -109,7 +122,7 @@ def wire(
         target.name: Route(upstreams[key], dialects[_place(target)], probes[probe_keys[target]])
         for target, key in keys.items()
     }
-    return Wiring(routes, tls, limiters, trusts, tokens, watches, dialects, upstreams, probes)
+    return Wiring(routes, tls, limiters, trusts, tokens, watches, dialects, tunnels, upstreams, probes)
 
 
 def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> dict[K, V]:
@@ -119,7 +132,14 @@ def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> 
 
 def _place(target: Target) -> _Place:
     """What was learnt of a target holds as long as it is at this address."""
-    return target.name, target.address, target.dial
+    return target.name, target.address, target.dial, target.tunnel
+
+
+def _tunnel_key(target: Target) -> _TunnelKey | None:
+    """Targets with the same way to the same endpoint share a tunnel."""
+    if target.tunnel is None:
+        return None
+    return target.tunnel, target.tunnel_idle, target.address, target.profile, target.region
 
 
 def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from rds_iam_proxy.mysql.probe import RECOVERY_SECONDS, Probe
 
 from rds_iam_proxy.errors.tree import LoginError, Unreachable
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
-from rds_iam_proxy.mysql.probe import RECOVERY_SECONDS, Probe
 from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.stats.target import TargetWatch
 from virtual_time import VirtualTimeLoop, run

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mysql_wire.handshake import ServerIdentity
 
@@ -38,6 +39,7 @@ _OF = {
 }
 
 Now = Callable[[], float]
+Explained = Callable[[LoginError], Awaitable[LoginError]]
 
 
 @dataclass(slots=True)
@@ -51,11 +53,18 @@ class _Seen:
 
 
 async def log_in(
-    target: Target, db_user: str, tokens: TokenSource, trust: Trust, *, advice: str = "", now: Now = time.monotonic
+    target: Target,
+    db_user: str,
+    tokens: TokenSource,
+    trust: Trust,
+    *,
+    explained: Explained,
+    advice: str = "",
+    now: Now = time.monotonic,
 ) -> list[Finding]:
     """One whole login and a farewell: less would count towards RDS's max_connect_errors.
 
-    `advice` goes in front of that for a token that RDS refuses.
+    `explained` may know better what went wrong on the way. `advice` goes in front of that for a token that RDS refuses.
     """
     seen, seconds = _Seen(), dict.fromkeys(_STEPS, 0.0)
     began = [now()]
@@ -76,7 +85,7 @@ async def log_in(
     except TimeoutError:
         failure = failures.no_answer(target, login.step, LOGIN_SECONDS)
     except LoginError as exc:
-        failure = exc
+        failure = await explained(exc)
     if failure is not None:
         seconds[_OF[login.step]] += now() - began[0]
     seen.server, seen.identity = login.server, login.identity
@@ -125,7 +134,7 @@ def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
 
 
 def _server(target: Target, seen: _Seen) -> str:
-    at = target.dial if seen.server is None else Address(*seen.server)
+    at = target.dial if seen.server is None or isinstance(target.dial, Path) else Address(*seen.server)
     return f"connected to {target.dial}" + (f" at {at}" if at != target.dial else "")
 
 
