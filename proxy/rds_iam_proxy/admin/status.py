@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import __version__
 from ..logs import dropped_lines, escaped, printable
+from ..rds.tunnel.tunnel import Tunnel
 from ..service.service import LastReload
 from ..service.wiring import Route
 from ..session.view import Activity, SessionView
@@ -83,6 +84,7 @@ class Status:
             "name": name,
             "endpoint": str(target.address),
             "dial": str(target.dial) if target.dial != target.address else None,
+            "tunnel": _tunnel(upstream.tunnel),
             "region": target.region,
             "health": str(health),
             "why": _line(why),
@@ -107,12 +109,20 @@ class Status:
         }
 
 
+def _tunnel(tunnel: Tunnel | None) -> dict[str, Any] | None:
+    if tunnel is None:
+        return None
+    why = "" if tunnel.failure is None else _line(tunnel.failure.text)
+    return {"way": str(tunnel), "state": str(tunnel.state), "starts": tunnel.starts, "said": tunnel.said, "why": why}
+
+
 def _target_numbers(name: str, route: Route, views: list[SessionView]) -> TargetNumbers:
     return TargetNumbers(
         name=name,
         watch=route.upstream.watch,
         health=health_of(route)[0],
         breaker_open=route.upstream.breaker_open,
+        tunnel=route.upstream.tunnel,
         sessions=Counter(view.activity for view in views if view.target == name),
         max_sessions=route.upstream.target.max_sessions,
         rate=route.upstream.limiter.rate,
