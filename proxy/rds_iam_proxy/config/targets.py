@@ -41,11 +41,12 @@ def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Targ
     ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
     if table.endpoint is None or region is None:
         return None
-    given = table.model_dump(exclude={"endpoint", "dial", "region", "ca_file"}, exclude_none=True)
+    given = table.model_dump(exclude={"endpoint", "dial", "tunnel", "region", "ca_file"}, exclude_none=True)
     return Target(
         name=name,
         address=table.endpoint,
         dial=table.dial or table.endpoint,
+        tunnel=table.tunnel,
         region=region,
         ca_file=ca_file,
         **given,
