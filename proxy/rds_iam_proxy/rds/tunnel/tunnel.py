@@ -206,9 +206,14 @@ class Tunnel:
             return self._waiting > 0
         self._is_kept = (self._is_kept or open_seconds > 0) and not self._is_final
         pause = self._backoff.after(open_seconds)
+        level, message = (
+            (logging.WARNING, "tunnel ended")
+            if open_seconds
+            else (logging.INFO, "tunnel does not open")  # who waits for it says so, too
+        )
         self._tell(
-            logging.WARNING,
-            "tunnel ended" if open_seconds else "tunnel does not open",
+            level,
+            message,
             why=str(why) if why else self.failure and self.failure.text,
             open_seconds=open_seconds or None,
             next_try_seconds=pause,
