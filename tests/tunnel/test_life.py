@@ -60,7 +60,7 @@ async def row_of(tunnel: Tunnel, seconds: float) -> str:
 async def until(is_so: Callable[[], object]) -> None:
     """Raises TimeoutError."""
     async with asyncio.timeout(10):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - processes set no Event
             await asyncio.sleep(0.01)
 
 
