@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...config import CommandTunnel, SSHTunnel, SSMTunnel, Target
+from ...config import SSMTunnel, Target
 from ...errors.tree import LoginError, Unreachable
 from ...logs import event
 from ...threads import in_thread
-from . import place
+from . import faults, place
 from .backoff import Backoff
 from .command import NearEnd, argv
 from .process import Process
-from .words import FINAL, Words
+from .words import Words
 
 OPENING_SECONDS = 30.0
 """A program that has not opened the tunnel by then is ended."""
@@ -117,13 +117,15 @@ class Tunnel:
         try:
             async with asyncio.timeout(seconds):
                 while self.state is not State.OPEN or self._near is None:
-                    if self.state is State.WAITING and self._is_final:
-                        raise self._again()
+                    if self.state is State.WAITING and self.failure is not None and self._is_final:
+                        raise self.failure.again()
                     self._start()
                     await self._changed.wait()
                 return self._near
         except TimeoutError:
-            raise self._again() if self.failure else self._failed("tunnel-late", seconds=seconds) from None
+            if self.failure is not None:
+                raise self.failure.again() from None
+            raise faults.not_open_in_time(self._target, self._words, seconds) from None
         finally:
             self._waiting -= 1
 
@@ -164,16 +166,16 @@ class Tunnel:
     async def explained(self, error: Unreachable) -> LoginError:
         """What went wrong with a connection through the tunnel, if the tunnel knows."""
         await asyncio.sleep(WORDS_SECONDS)
-        meaning = self._words.why_not_forwarded()
-        if meaning is not None:
-            return self._failed(meaning.row, said=meaning.line)
-        return error if self.failure is None else self._again()
+        told = faults.not_forwarded(self._target, self._words)
+        if told is None and self.failure is not None:
+            told = self.failure.again()
+        return told or error
 
     # --- the program ---
 
     @property
     def _is_final(self) -> bool:
-        return self.failure is not None and self.failure.row.key in FINAL
+        return self.failure is not None and self.failure.row.key in faults.FINAL
 
     def _start(self) -> None:
         if not self._runs:
@@ -233,10 +235,10 @@ class Tunnel:
         try:
             near, program = await in_thread(self._prepared, _THREAD_SECONDS, _THREAD)
         except (OSError, TimeoutError) as exc:
-            self.failure = self._failed("tunnel-ended", code=0, said=getattr(exc, "strerror", None) or "no folder")
+            self.failure = faults.not_started(self._target, exc)
             return 0.0, None
         if program is None:
-            self.failure = self._failed("tunnel-program")
+            self.failure = faults.no_program(self._target)
             return 0.0, None
         folder = near.parent if isinstance(near, Path) else None
         process = Process((program, *argv(self._target, near)[1:]), self._environ, self._hear, folder)
@@ -269,7 +271,7 @@ class Tunnel:
         began = self._now()
         while not await self._is_open(near, self._now() - began):
             if self._now() - began > OPENING_SECONDS:
-                self.failure = self._failed("tunnel-late", seconds=OPENING_SECONDS)
+                self.failure = faults.not_open_in_time(self._target, self._words, OPENING_SECONDS)
                 return False
             await _first(process.ended, end, LOOK_SECONDS)
             if process.ended.done():
@@ -294,36 +296,11 @@ class Tunnel:
         is_told = self.state is State.OPENING and self._told <= MAX_TOLD_LINES
         self._tell(logging.INFO if is_told else logging.DEBUG, "tunnel says", said=line)
 
-    # --- failures ---
-
     def _ended(self, process: Process) -> Unreachable:
         error = process.ended.exception()
         if isinstance(error, OSError):
-            return self._failed("tunnel-ended", code=126, said=error.strerror or "cannot be run")
-        meaning = self._words.why_it_ended()
-        if meaning is not None:
-            return self._failed(meaning.row, said=meaning.line)
-        return self._failed("tunnel-ended", code=process.ended.result(), said=self.said or "nothing")
-
-    def _failed(self, row: str, **values: str | float) -> Unreachable:
-        """With all that a row of a tunnel may want to tell."""
-        target, tunnel = self._target, self._way
-        told = {
-            "tunnel": str(tunnel),
-            "where": str(target.address),
-            "host": tunnel.destination if isinstance(tunnel, SSHTunnel) else target.address.host,
-            "port": f" -p {tunnel.port}" if isinstance(tunnel, SSHTunnel) and tunnel.port else "",
-            "instance": tunnel.instance if isinstance(tunnel, SSMTunnel) else "",
-            "profile": f" --profile {target.profile}" if target.profile else "",
-            "program": tunnel.words[0] if isinstance(tunnel, CommandTunnel) else argv(target, place.ANY)[0],
-            "said": self.said or "nothing",
-        }
-        return Unreachable(row, **{**told, **values})
-
-    def _again(self) -> Unreachable:
-        if self.failure is None:
-            raise AssertionError("nothing has failed")
-        return self.failure.again()
+            return faults.not_started(self._target, error)
+        return faults.ended(self._target, self._words, process.ended.result())
 
     def _tell(self, level: int, message: str, **fields: Any) -> None:
         event(log, level, message, tunnel=str(self), endpoint=str(self._target.address), **fields)

@@ -2,8 +2,15 @@
 
 import pytest
 
+from rds_iam_proxy.config import SSHTunnel, Target
 from rds_iam_proxy.errors.symptoms import SYMPTOMS
-from rds_iam_proxy.rds.tunnel.words import FINAL, FORWARD_SECONDS, HIDDEN, MAX_WORDS, Words
+from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES
+from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.rds.tunnel import faults
+from rds_iam_proxy.rds.tunnel.words import HIDDEN, MAX_WORDS, Words
+
+ENDPOINT = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
+TARGET = Target("shop", ENDPOINT, ENDPOINT, "eu-central-1", tunnel=SSHTunnel("bastion", 2222))
 
 SAID = {
     "deploy@bastion: Permission denied (publickey).": "tunnel-key",
@@ -47,10 +54,10 @@ def test_why_it_ended(line: str) -> None:
     heard.hear(b"Warning: Permanently added 'bastion' to the list of known hosts.\n")
     heard.hear(line.encode() + b"\r\n")
     heard.hear(b"\n")
-    meaning = heard.why_it_ended()
-    assert meaning is not None
-    assert (meaning.row, meaning.line) == (SAID[line], " ".join(line.split()))
-    assert meaning.row in SYMPTOMS.keys() & FINAL
+    failure = faults.ended(TARGET, heard, 255)
+    assert (failure.row.key, failure.values["said"]) == (SAID[line], " ".join(line.split()))
+    assert failure.row.key in SYMPTOMS.keys() & faults.FINAL
+    assert len(failure.shown) <= MAX_TEXT_BYTES
 
 
 def test_changed_host_key_goes_before_what_ssh_says_last() -> None:
@@ -59,16 +66,15 @@ def test_changed_host_key_goes_before_what_ssh_says_last() -> None:
     for _ in range(14):
         heard.hear(b"IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!\n")
     heard.hear(b"Host key verification failed.\n")
-    meaning = heard.why_it_ended()
-    assert meaning is not None
-    assert meaning.row == "tunnel-host-changed"
+    assert faults.ended(TARGET, heard, 255).row.key == "tunnel-host-changed"
 
 
 def test_what_is_not_known_has_no_meaning() -> None:
     heard = words()
     heard.hear(b"ssh: connect to host bastion port 22: Connection refused\n")
-    assert heard.why_it_ended() is None
-    assert heard.last == "ssh: connect to host bastion port 22: Connection refused"
+    failure = faults.ended(TARGET, heard, 255)
+    assert failure.row.key == "tunnel-ended"
+    assert failure.values["said"] == "ssh: connect to host bastion port 22: Connection refused"
 
 
 @pytest.mark.parametrize("line", NOT_FORWARDED)
@@ -76,11 +82,12 @@ def test_why_a_connection_was_not_forwarded(line: str) -> None:
     clock = Clock()
     heard = Words({}, clock)
     heard.hear(line.encode())
-    meaning = heard.why_not_forwarded()
-    assert meaning is not None
-    assert meaning.row == NOT_FORWARDED[line]
-    clock.now += FORWARD_SECONDS + 1
-    assert heard.why_not_forwarded() is None, "that was another connection"
+    failure = faults.not_forwarded(TARGET, heard)
+    assert failure is not None
+    assert failure.row.key == NOT_FORWARDED[line]
+    assert line in failure.text
+    clock.now += faults.FORWARD_SECONDS + 1
+    assert faults.not_forwarded(TARGET, heard) is None, "that was another connection"
 
 
 def test_line_is_fit_to_be_shown() -> None:
@@ -108,4 +115,4 @@ def test_only_the_last_lines_are_kept() -> None:
     heard.hear(b"Permission denied (publickey).\n")
     for number in range(100):
         heard.hear(b"line %d\n" % number)
-    assert heard.why_it_ended() is None
+    assert faults.ended(TARGET, heard, 1).row.key == "tunnel-ended"
