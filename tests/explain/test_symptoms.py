@@ -385,7 +385,7 @@ async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None
         ("no-room", Limited("no-room")),
         ("wrong-password", refusals.access_denied(b"app", "localhost", using_password=True, is_known=True)),
         ("unknown-user", refusals.access_denied(b"app", "localhost", using_password=True, is_known=False)),
-        ("too-many-failures", Denied("too-many-failures")),
+        ("crowded", Limited("crowded")),
         ("tls-required", refusals.broken_login(TLSRequired("x"))),
         ("old-client", refusals.broken_login(UnsupportedClient("x"))),
         ("out-of-order", refusals.broken_login(UnexpectedPacket("x"))),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from ..net.sockets import Peer
 from ..net.stream import Stream
+from .slots import LoginSlot
 from .tls import LocalTLS
 
 
@@ -19,3 +20,4 @@ class Arrival:
     """The name of the listener's target."""
     tls: LocalTLS | None
     """None: the listener offers none."""
+    slot: LoginSlot = field(repr=False)

@@ -23,7 +23,6 @@ CODES = {
     "draining": ErrorCode.ER_SERVER_SHUTDOWN,
     "wrong password": ErrorCode.ER_ACCESS_DENIED_ERROR,
     "unknown user": ErrorCode.ER_ACCESS_DENIED_ERROR,
-    "too many failures": ErrorCode.ER_ACCESS_DENIED_ERROR,
     "protocol": ErrorCode.ER_HANDSHAKE_ERROR,
     "tls-required": ErrorCode.ER_SECURE_TRANSPORT_REQUIRED,
     "old-client": ErrorCode.ER_NOT_SUPPORTED_AUTH_MODE,

@@ -21,6 +21,7 @@ from ..front.arrival import Arrival
 from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
+from ..front.slots import LoginSlot, LoginSlots
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
 from ..net.address import Address
@@ -30,8 +31,8 @@ from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
 from ..stats.target import TargetWatch
-from .acceptor import MAX_LOGINS, Listener
-from .descriptors import room_for_clients
+from .acceptor import Listener
+from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
 from .systemd import LentSockets
 from .wiring import Wiring, wire
@@ -79,8 +80,8 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(MAX_LOGINS)
         self._max_clients = _room_for(config)
+        self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._new_watch = new_watch
         self._wiring = wire(config, self.spawn, new_watch=new_watch)
@@ -249,11 +250,11 @@ class Service:
             if door.task is not None:
                 door.task.cancel()
 
-    def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
-        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+    def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
+        def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls)
-            session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot)
+            session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session

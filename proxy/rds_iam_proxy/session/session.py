@@ -6,7 +6,7 @@ us in: whatever fails in between reaches it as an error of its protocol.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import closing, suppress
 from typing import Generic
 
@@ -41,13 +41,11 @@ class Session(Generic[SessionT]):
         upstream: Upstream,
         dialect: Dialect[SessionT],
         shared: Shared,
-        release_slot: Callable[[], None],
     ) -> None:
         self._arrival = arrival
         self._stream = arrival.stream
         self._upstream = upstream
         self._shared = shared
-        self._release_slot = release_slot
         self._front = dialect.front(arrival, shared)
         self._login = ClientLogin(self._front, arrival, shared, upstream.watch)
         self._began = shared.now()
@@ -140,7 +138,7 @@ class Session(Generic[SessionT]):
         finally:
             self._activity = Activity.ENDING
             self.count_bytes()
-            self._release_slot()
+            self._arrival.slot.release()
             self._stream.close()
 
     async def _greet_enter_relay(self) -> None:
@@ -149,7 +147,7 @@ class Session(Generic[SessionT]):
         self._greeted_late = greeted_at - self._began
         who = await self._login.authenticate()
         self._upstream.watch.client_login.observe(self._shared.now() - greeted_at)
-        self._release_slot()
+        self._arrival.slot.release()
         if isinstance(who, Aside):
             await who.run(self._upstream)
             return

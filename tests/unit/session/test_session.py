@@ -16,6 +16,7 @@ from rds_iam_proxy.front.arrival import Arrival
 from rds_iam_proxy.front.guard import LoginGuard
 from rds_iam_proxy.front.ids import LiveSessions
 from rds_iam_proxy.front.shared import Shared
+from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
@@ -252,11 +253,10 @@ class Play:
         loop = asyncio.get_running_loop()
         shared = Shared(Accounts([APP]), LoginGuard(), LiveSessions(), make_buffer(), loop.time)
         self.session: Session[FakeRDS] = Session(
-            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None),
+            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None, LoginSlots().enter("127.0.0.1")),
             cast(Upstream, self.upstream),
             cast(Dialect[FakeRDS], self),
             shared,
-            lambda: None,
         )
         self.life = loop.create_task(self.session.run())
 

@@ -14,7 +14,7 @@ REFUSED = Refused("passed-on", Verdict.PASSED_ON, 1045, "28000", answer="no")
 
 
 def refused_login(user: str, error: LoginError | None = None) -> RefusedLogin:
-    error = error or Denied("too-many-failures")
+    error = error or Denied("login-timeout")
     return RefusedLogin(user, "127.0.0.1", 1045, error.shown, error)
 
 
@@ -108,7 +108,7 @@ def test_what_is_remembered_is_bounded(watch: TargetWatch) -> None:
         watch.refuse(refused_login(f"user {number}"))
     assert len(watch.attempts) == MAX_DB_USERS
     assert len(watch.errors) == MAX_ERRORS
-    assert watch.refused["too many failures"] == 2 * MAX_DB_USERS
+    assert watch.refused["timeout"] == 2 * MAX_DB_USERS
 
 
 def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWatch) -> None:

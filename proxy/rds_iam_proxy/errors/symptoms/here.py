@@ -9,7 +9,8 @@ _LOWERED = "RDS throttled logins lately, so the proxy lets fewer begin; the rate
 _DENIED = "Access denied for user '{user}'@'{host}' (using password: {using})"
 _LOG_IN_AS = (
     "Log in as `--user` with the password of `--password-env` or `--password-file`, not with an IAM token. The proxy's"
-    " log says whether it was the user or the password."
+    " log says whether it was the user or the password. After ten wrong answers for a name from one peer the next ones"
+    " are answered later, up to 4 s; a right one is let in at once."
 )
 
 HERE = (
@@ -119,12 +120,13 @@ HERE = (
         verbatim=True,
     ),
     Symptom(
-        "too-many-failures",
-        "Too many wrong passwords",
-        "too many failures",
-        "too many wrong passwords for this account; one is checked a second now, try again later",
-        "After ten in a row from one peer, its logins to this account are checked one a second, for a minute.",
-        "Find the program with the old password. A right password still gets in.",
+        "crowded",
+        "Too many clients are in the middle of a login",
+        "limited",
+        "too many clients are in the middle of a login, and this one's turn did not come within 9 s; look for clients"
+        " that connect and do not log in",
+        "256 clients may log in at once, a peer has half of them at most, and up to 1,024 more wait for their turn.",
+        "The log's lines `login refused` with reason `timeout` name the peers that connect and say nothing.",
     ),
     Symptom(
         "tls-required",
