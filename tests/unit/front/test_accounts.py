@@ -63,3 +63,18 @@ def test_unknown_user_has_a_verifier_that_offers_both_methods(accounts: Accounts
 
 def test_dummy_differs_between_processes() -> None:
     assert Accounts([]).verifiers(b"x", "y") != Accounts([]).verifiers(b"x", "y")
+
+
+def test_methods_of_unknown_users_are_those_of_real_ones() -> None:
+    both, native = Verifier.of(b"one"), Verifier(native=Verifier.of(b"two").native, sha2=None)
+    known = [Account("app", (both,), db_user="a"), Account("old", (native,), db_user="b")]
+    names = [f"nobody{number}".encode() for number in range(200)]
+
+    def offered(accounts: Accounts) -> list[tuple[str, ...]]:
+        return [accounts.verifiers(name, "orders")[0].plugins for name in names]
+
+    first = offered(Accounts(known))
+    assert 60 < first.count((NATIVE_PASSWORD,)) < 140
+    assert first.count((NATIVE_PASSWORD,)) + first.count((CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)) == len(names)
+    assert offered(Accounts(known)) == first, "a start anew must not tell who is real"
+    assert offered(Accounts(known[:1])) == [(CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)] * len(names)
