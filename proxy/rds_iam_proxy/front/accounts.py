@@ -1,15 +1,12 @@
 """Who may log in here, as which database user. Looks up only; checking an answer is the login's job."""
 
-import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-from mysql_wire.passwords import Verifier
+from mysql_wire.passwords import Decoys, Verifier
 
 from ..config import Account
 from ..net.sockets import Peer
-
-_Verifiers = tuple[Verifier, ...]
 
 
 class Accounts:
@@ -25,7 +22,9 @@ class Accounts:
             if account.any_user:
                 self._of_any_user = account
             self._by_user.setdefault(account.user.encode(), []).append(account)
-        self._dummies = _Dummies([account.verifiers for account in known if account.verifiers], random_bytes)
+        # Checked like real ones, so that neither time nor packets tell who has an account.
+        real = [account.verifiers for account in known if account.verifiers]
+        self._decoys = Decoys(real, secret=b"" if real else random_bytes(32))
 
     def find(self, user: bytes, target: str) -> Account | None:
         """The account of this user name, as it came over the wire, for this target."""
@@ -34,38 +33,10 @@ class Accounts:
                 return account
         return self._of_any_user
 
-    def verifiers(self, user: bytes, target: str) -> _Verifiers:
+    def verifiers(self, user: bytes, target: str) -> tuple[Verifier, ...]:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
-        return (account and account.verifiers) or self._dummies.of(user)
-
-
-class _Dummies:
-    """Checked like real ones, so that neither time nor packets tell who has an account.
-
-    Where some accounts have one method only, so have names that nobody has: each always the same one, which follows
-    from the accounts' own secrets and not from the process.
-    """
-
-    def __init__(self, real: Sequence[_Verifiers], random_bytes: Callable[[int], bytes]) -> None:
-        native, sha2 = random_bytes(20), random_bytes(32)
-        kinds = [(_any_native(verifiers), _any_sha2(verifiers)) for verifiers in real] or [(True, True)]
-        made = {kind: (Verifier(native=native if kind[0] else None, sha2=sha2 if kind[1] else None),) for kind in kinds}
-        self._dummies = [made[kind] for kind in kinds]
-        secret = "".join(verifier.format() for verifiers in real for verifier in verifiers)
-        self._key = hashlib.sha256(secret.encode()).digest()
-
-    def of(self, user: bytes) -> _Verifiers:
-        digest = hashlib.sha256(self._key + user).digest()
-        return self._dummies[int.from_bytes(digest[:8], "big") % len(self._dummies)]
-
-
-def _any_native(verifiers: _Verifiers) -> bool:
-    return any(verifier.native is not None for verifier in verifiers)
-
-
-def _any_sha2(verifiers: _Verifiers) -> bool:
-    return any(verifier.sha2 is not None for verifier in verifiers)
+        return (account and account.verifiers) or self._decoys.of(_unquoted(user))
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:
