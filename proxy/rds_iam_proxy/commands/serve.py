@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +21,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STOP_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK")
+    if hasattr(signal, name)  # the last: Windows
+)
+
 OnReady = Callable[[tuple[Address | Path, ...]], None]
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where it exists, else asyncio's."""
+    """uvloop's where it exists, else asyncio's that waits for sockets: Windows' usual one cannot."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.new_event_loop()
+        return asyncio.SelectorEventLoop()
     return uvloop.new_event_loop()
 
 
@@ -92,9 +97,11 @@ class _Stopping:
 
     def watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows
+        for number in _STOP_SIGNALS:
+            try:
                 loop.add_signal_handler(number, partial(self._on_signal, number))
+            except NotImplementedError:  # Windows, where the loop hears of it when it next turns: see _tick
+                signal.signal(number, lambda came, _: loop.call_soon_threadsafe(self._on_signal, came))
 
     def terminal_is_gone(self) -> None:
         """The terminal that it was started in: SIGHUP, as it ends other programs."""
