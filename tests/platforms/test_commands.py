@@ -14,7 +14,7 @@ import pytest
 from admin.ground import account_text, running_rds, target_text
 from explain.sts import sts
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from running_proxy import MODULE, PASSWORD, ROOT, USER, RunningProxy, clean_environment, start_serve
+from running_proxy import MODULE, ROOT, USER, RunningProxy, clean_environment, start_serve
 from servers.settings import AccessKey
 
 STARTUP = Path(__file__).parent / "startup"
@@ -26,13 +26,15 @@ SHOW_USER = (
 )
 
 
+def environment_on(system: str) -> Mapping[str, str]:
+    """Of a process there."""
+    roots = (STARTUP, ROOT / "proxy", ROOT / "protocol")
+    return {"SIMULATED_SYSTEM": system, "PYTHONPATH": os.pathsep.join(map(str, roots))}
+
+
 @pytest.fixture(params=["windows", "macos"])
 def system(request: pytest.FixtureRequest) -> Mapping[str, str]:
-    """The environment of a process there."""
-    return {
-        "SIMULATED_SYSTEM": request.param,
-        "PYTHONPATH": os.pathsep.join(map(str, (STARTUP, ROOT / "proxy", ROOT / "protocol"))),
-    }
+    return environment_on(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,8 @@ def test_login_refusal_and_ctrl_c(system: Mapping[str, str], rds: EmbeddedRDS, t
         assert [line["event"] for line in proxy.events() if line["level"] == "error"] == []
         assert proxy.events("stopped")
         assert "Traceback" not in proxy.log_text()
+        lacking = [line["what"] for line in proxy.events("this system lacks")]
+        assert lacking == (["SIGHUP"] if system["SIMULATED_SYSTEM"] == "windows" else [])
 
 
 def test_second_ctrl_c_ends_it_at_once(system: Mapping[str, str], rds: EmbeddedRDS, tmp_path: Path) -> None:
@@ -121,7 +125,8 @@ def test_check(system: Mapping[str, str], rds: EmbeddedRDS, tmp_path: Path) -> N
 def test_run(system: Mapping[str, str], rds: EmbeddedRDS, tmp_path: Path) -> None:
     show = [sys.executable, "-c", SHOW_USER]
     done = run(system, rds, tmp_path, "run", *where(rds), "--", *show)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "demo_user@%\n", "")
+    assert (done.returncode, done.stdout) == (0, "demo_user@%\n"), done.stderr
+    assert "Traceback" not in done.stderr
     assert run(system, rds, tmp_path, "run", *where(rds), "--", sys.executable, "-c", "exit(7)").returncode == 7
 
 
@@ -131,15 +136,22 @@ def test_demo(system: Mapping[str, str], rds: EmbeddedRDS, tmp_path: Path) -> No
     assert "CURRENT_USER()   demo_user@%" in done.stdout
 
 
+def test_peer_user_says_what_is_missing(rds: EmbeddedRDS, tmp_path: Path) -> None:
+    config = tmp_path / "proxy.toml"
+    account = '[[accounts]]\nuser = "peer"\npeer_user = "root"\ndb_user = "demo_user"\n'
+    config.write_text(target_text("shop", rds) + account_text(USER) + account + LOG)
+    options = {"key": key_of(rds), "environment": environment_on("macos"), "home": tmp_path, "dev_mode": False}
+    with start_serve(["--config", str(config)], **options) as proxy:  # type: ignore[arg-type]
+        (line,) = proxy.events("this system lacks")
+        assert "peer_user" in line["so"]
+        assert asked(proxy) == "demo_user@%"
+
+
 def test_unix_socket_says_what_is_missing(rds: EmbeddedRDS, tmp_path: Path) -> None:
-    system = {
-        "SIMULATED_SYSTEM": "windows",
-        "PYTHONPATH": os.pathsep.join(map(str, (STARTUP, ROOT / "proxy", ROOT / "protocol"))),
-    }
-    password = tmp_path / "password"
-    password.write_text(PASSWORD)
-    password.chmod(0o600)
-    listen = ["--listen", str(tmp_path / "s"), "--password-file", str(password)]
-    done = run(system, rds, tmp_path, "serve", *where(rds), *listen)
+    config = tmp_path / "proxy.toml"
+    target = target_text("shop", rds).replace("127.0.0.1:0", str(tmp_path / "s"))
+    config.write_text(target + account_text(USER))
+    done = run(environment_on("windows"), rds, tmp_path, "serve", "--config", str(config))
     assert done.returncode == 2
     assert "there are no Unix sockets for Python on this system" in done.stderr
+    assert "Traceback" not in done.stderr

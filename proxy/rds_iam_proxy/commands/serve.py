@@ -39,6 +39,14 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def on_signal(loop: asyncio.AbstractEventLoop, number: int, callback: Callable[[], None]) -> None:
+    """Call back in the loop. On Windows when it next wakes, which a sweep makes it do twice a second."""
+    try:
+        loop.add_signal_handler(number, callback)
+    except NotImplementedError:
+        signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(callback))
+
+
 def run(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle | None = None) -> int:
     """Serve until a signal ends it; returns the exit code. Raises ConfigError."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -98,10 +106,7 @@ class _Stopping:
     def watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _STOP_SIGNALS:
-            try:
-                loop.add_signal_handler(number, partial(self._on_signal, number))
-            except NotImplementedError:  # Windows, where the loop hears of it when it next turns: see _tick
-                signal.signal(number, lambda came, _: loop.call_soon_threadsafe(self._on_signal, came))
+            on_signal(loop, number, partial(self._on_signal, number))
 
     def terminal_is_gone(self) -> None:
         """The terminal that it was started in: SIGHUP, as it ends other programs."""

@@ -93,6 +93,10 @@ def peer_of(sock: socket.socket, name: object) -> Peer:
     return Peer("localhost", uid, pid)
 
 
+def has_unix_sockets() -> bool:
+    return _AF_UNIX is not None
+
+
 def knows_peers() -> bool:
     """Whether the system tells who is at the other end of a Unix socket: Linux does."""
     return hasattr(socket, "SO_PEERCRED")

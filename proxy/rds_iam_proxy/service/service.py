@@ -34,6 +34,7 @@ from ..stats.target import TargetWatch
 from .acceptor import Listener
 from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
+from .system import say_what_is_missing
 from .systemd import LentSockets
 from .wiring import Wiring, wire
 
@@ -114,6 +115,7 @@ class Service:
 
     def start(self) -> None:
         """Listen. Raises ConfigError."""
+        say_what_is_missing(self._config)
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
         self._start_probes()
 
