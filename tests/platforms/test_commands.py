@@ -149,7 +149,7 @@ def test_peer_user_says_what_is_missing(rds: EmbeddedRDS, tmp_path: Path) -> Non
 
 def test_unix_socket_says_what_is_missing(rds: EmbeddedRDS, tmp_path: Path) -> None:
     config = tmp_path / "proxy.toml"
-    target = target_text("shop", rds).replace("127.0.0.1:0", str(tmp_path / "s"))
+    target = target_text("shop", rds).replace("127.0.0.1:0", f"unix:{tmp_path}/s")
     config.write_text(target + account_text(USER))
     done = run(environment_on("windows"), rds, tmp_path, "serve", "--config", str(config))
     assert done.returncode == 2
