@@ -24,9 +24,6 @@ from .relay import Ending, Relay, Side
 from .traffic import Meter
 from .view import Activity, SessionView
 
-TOTAL_LOGIN_SECONDS = 9.5
-"""From the client's login packet to RDS's answer: common clients give up at 10 s."""
-
 FAREWELL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -191,7 +188,7 @@ class Session(Generic[SessionT]):
 
     async def _log_in_at_rds(self, account: Account) -> SessionT:
         order = self._front.order(account)
-        deadline = self._shared.now() + TOTAL_LOGIN_SECONDS - self._greeted_late
+        deadline = self._shared.now() + self.target.login_timeout - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(order.account, deadline))
         return await self._upstream.log_in(order, permit)
 
