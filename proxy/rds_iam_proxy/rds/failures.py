@@ -112,11 +112,6 @@ def policy_arn(target: Target, db_user: str) -> str:
 # --- the proxy's own limits ---
 
 
-def permit_too_late(target: Target, waited: float, rest: float) -> LoginError:
-    """Time ran out after a long wait for the permit: what was left was too little, whoever had it."""
-    return Limited("permit-too-late", where=_where(target), waited=waited, rest=rest)
-
-
 def credentials_too_late(seconds: float) -> LoginError:
     """Time ran out, but RDS is not to blame."""
     return CredentialsError("credentials-too-late", seconds=seconds)

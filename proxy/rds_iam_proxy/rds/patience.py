@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..config import Target
-from ..errors.tree import LoginError
+from ..errors.tree import Limited, LoginError
 from . import failures
 from .login import OnStep, Step
 
@@ -38,7 +38,7 @@ class Patience:
         step = max(self._seconds, key=self._seconds.__getitem__)
         seconds = self._seconds[step]
         if step is Step.PERMIT:
-            return failures.permit_too_late(target, seconds, sum(self._seconds.values()) - seconds)
+            return Limited("permit-too-late", waited=seconds, rest=sum(self._seconds.values()) - seconds)
         if step is Step.CREDENTIALS:
             return failures.credentials_too_late(seconds)
         return failures.no_answer(target, step, seconds)

@@ -38,7 +38,7 @@ def test_credentials_that_were_slow_are_blamed_whatever_came_after() -> None:
 def test_a_long_wait_for_the_permit_is_no_fault_of_rds() -> None:
     error = blamed(8.0, (Step.CREDENTIALS, 0.2), (Step.CONNECT, 1.3))
     assert (error.row.key, error.reason) == ("permit-too-late", "limited")
-    assert "waited 8.0 s for its turn, and in the 1.5 s that were left" in error.text
+    assert "waited 8.0 s for its turn, and RDS did not let it in within the 1.5 s" in error.text
 
 
 def test_waits_of_several_tries_add_up() -> None:

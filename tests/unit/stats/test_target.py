@@ -44,8 +44,8 @@ def test_a_histogram_counts_what_is_not_above_each_bound() -> None:
     assert (histogram.count, histogram.total) == (4, 6.0)
 
 
-def test_every_step_of_a_login_but_the_last_has_its_phase() -> None:
-    assert {step.name for step in Step} == {*Phase.__members__, "DONE"}
+def test_every_step_at_rds_but_the_last_has_its_phase() -> None:
+    assert {step.name for step in Step} == {"PERMIT", *Phase.__members__, "DONE"}
 
 
 def test_each_phase_gets_its_own_time(clock: Clock, watch: TargetWatch) -> None:
