@@ -38,8 +38,8 @@ HERE = (
         "permit-too-late",
         "A login waited too long for its turn",
         "limited",
-        "this login waited {waited:.1f} s for its turn, and RDS did not let it in within the {rest:.1f} s that were left;"
-        " connect again, keep connections open for longer, or raise login_timeout",
+        "this login waited {waited:.1f} s for its turn, and RDS did not let it in within the {rest:.1f} s that were"
+        " left; connect again, keep connections open for longer, or raise login_timeout",
         "A login may take `login_timeout` (9.5 s) with its wait for a permit. Most of it went by before RDS was asked.",
         "As above. Clients that wait longer than 10 s themselves can be given a longer `login_timeout`.",
     ),
