@@ -24,7 +24,7 @@ class Bench:
         self.tries: list[float] = []
         self.fail: LoginError | None = None
         upstream = SimpleNamespace(watch=self.watch, breaker_open=False, target=SimpleNamespace(name="shop"))
-        dialect = cast(Dialect[Any], SimpleNamespace(has_answered=lambda: True, tried=lambda: None))
+        dialect = cast("Dialect[Any]", SimpleNamespace(has_answered=lambda: True, tried=lambda: None))
         self.probe = _Probe(cast(Upstream, upstream), dialect, "batch", wall=self.watch.wall)
         self.probe.bench = self
         self.probe.loop = loop
