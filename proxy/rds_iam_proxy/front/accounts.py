@@ -15,7 +15,7 @@ class Accounts:
     def __init__(
         self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
-        known = tuple(accounts)
+        known = self._all = tuple(accounts)
         self._by_user: dict[bytes, list[Account]] = {}
         self._of_any_user: Account | None = None
         for account in known:
@@ -37,6 +37,16 @@ class Accounts:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
         return (account and account.verifiers) or self._decoys.of(_unquoted(user))
+
+    def native_only(self, target: str) -> bool:
+        """All that may use the target have no hash but that of mysql_native_password."""
+        known = [
+            verifier
+            for account in self._all
+            if account.targets is None or target in account.targets
+            for verifier in account.verifiers
+        ]
+        return bool(known) and all(verifier.sha2 is None for verifier in known)
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:

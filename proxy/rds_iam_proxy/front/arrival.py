@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..config.values import AuthMode
 from ..net.sockets import Peer
 from ..net.stream import Stream
 from .slots import LoginSlot
@@ -21,3 +22,5 @@ class Arrival:
     tls: LocalTLS | None
     """None: the listener offers none."""
     slot: LoginSlot = field(repr=False)
+    auth: AuthMode = "auto"
+    """By which method the listener asks for passwords."""

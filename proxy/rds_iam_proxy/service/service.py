@@ -14,6 +14,7 @@ from typing import Any
 
 from ..config import Config
 from ..config import Listener as ListenerConfig
+from ..config.values import AuthMode
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
 from ..front.accounts import Accounts
@@ -63,6 +64,7 @@ class _Door:
     dialect: Dialect[Any]
     """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
+    auth: AuthMode
     task: asyncio.Task[None] | None = None
 
 
@@ -234,9 +236,9 @@ class Service:
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
             door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
             if door is not None:
-                door.target, door.dialect, door.tls = listener.target, dialect, tls
+                door.target, door.dialect, door.tls, door.auth = listener.target, dialect, tls, listener.auth
                 continue
-            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls)
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls, listener.auth)
             start, turn_away = self._starter(door), self._turner_away(door)
             accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
@@ -255,7 +257,7 @@ class Service:
     def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
         def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot, door.auth)
             session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 
