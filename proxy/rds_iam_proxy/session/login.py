@@ -77,7 +77,7 @@ class ClientLogin:
 
     async def again(self, payload: bytes) -> Account | Aside:
         """As `authenticate`, for the user of whom `payload` speaks."""
-        self.stage = Stage.ASKED
+        self.stage, self._delay = Stage.ASKED, 0.0
         await self._front.again(payload)
         return await self.authenticate()
 
@@ -99,6 +99,15 @@ class ClientLogin:
         self._log(error, refusal)
         if not await self._arrival.slot.stand_aside(self._tell(refusal)):
             self._tell_at_once(refusal)
+
+    async def refuse_and_go_on(self, error: LoginError) -> None:
+        """The same to a client that stays who it was. Raises OSError."""
+        refusal = self._front.refusal(error)
+        self._log(error, refusal)
+        await asyncio.sleep(self._delay)
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            await self._arrival.stream.write(refusal.packet)
+        self.stage = Stage.IN
 
     def refuse_at_once(self, error: LoginError) -> None:
         """The same without waiting for anything; a client that has not answered yet, or is in, is told nothing."""

@@ -222,14 +222,13 @@ class Session(Generic[SessionT]):
         """A client that logs in once more gets another session at RDS. Raises LoginError, OSError if it does not."""
         while True:
             with closing(rds):
-                ending = await self._relay(rds)
-                if ending.interrupted is None:
-                    await self._leave(rds, ending)
-                    return ending
-                again = await self._log_in_again(ending.interrupted)
-                if rds.stream.has_unread:  # an answer to a command from before: the order cannot be kept
-                    again.close()
-                    raise EndOfStream("RDS still answered a command")
+                again = None
+                while again is None:
+                    ending = await self._relay(rds)
+                    if ending.interrupted is None:
+                        await self._leave(rds, ending)
+                        return ending
+                    again = await self._log_in_again(rds, ending.interrupted)
             rds = again
 
     async def _relay(self, rds: SessionT) -> Ending:
@@ -242,12 +241,24 @@ class Session(Generic[SessionT]):
             finally:
                 self._activity = Activity.ENDING
 
-    async def _log_in_again(self, payload: bytes) -> SessionT:
-        self._activity = Activity.LOGIN
-        who = await self._login.again(payload)
-        if isinstance(who, Aside):
-            raise EndOfStream("no login followed")
-        return await self._enter(who)
+    async def _log_in_again(self, rds: SessionT, payload: bytes) -> SessionT | None:
+        """None: it was refused, and `rds` goes on. Raises LoginError, OSError."""
+        before, self._activity = self._account, Activity.LOGIN
+        try:
+            who = await self._login.again(payload)
+            if isinstance(who, Aside):
+                raise EndOfStream("no login followed")
+            again = await self._enter(who)
+        except LoginError as error:
+            self._account = before
+            if self._login.is_stopping or not self._front.outlives_refusal or rds.stream.has_unread:
+                raise
+            await self._login.refuse_and_go_on(error)
+            return None
+        if rds.stream.has_unread:  # an answer to a command from before: the order cannot be kept
+            again.close()
+            raise EndOfStream("RDS still answered a command")
+        return again
 
     async def _leave(self, rds: SessionT, ending: Ending) -> None:
         """What becomes of RDS's session when its client's is over."""

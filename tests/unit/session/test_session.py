@@ -161,6 +161,7 @@ class Script:
     at_rds: Exception | None = None
     at_welcome: Exception | None = None
     has_farewells: bool = True
+    outlives_refusal: bool = False
     permits: asyncio.Event = field(default_factory=asyncio.Event)
 
     def says(self, entry: str, error: Exception | None = None) -> None:
@@ -218,6 +219,10 @@ class FakeFront:
 
     def refusal(self, error: LoginError) -> Refusal:
         return Refusal(error.row.key.encode(), 1)
+
+    @property
+    def outlives_refusal(self) -> bool:
+        return self._script.outlives_refusal
 
     def farewell(self, error: LoginError) -> bytes:
         return error.row.key.encode() if self._script.has_farewells else b""

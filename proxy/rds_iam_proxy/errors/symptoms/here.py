@@ -188,6 +188,63 @@ HERE = (
         verbatim=True,
     ),
     Symptom(
+        "compression",
+        "The client compresses without being offered to",
+        "protocol",
+        "this proxy does not compress, and the client does although that was not offered; connect without compression",
+        "Some drivers set the flag whatever the server offers, and speak another framing from then on.",
+        "Remove `--compress`, `compress=True`, `MYSQLI_CLIENT_COMPRESS` or `useCompression`. On one machine it gains"
+        " nothing.",
+        detail="{fault}",
+    ),
+    Symptom(
+        "unknown-command",
+        "The client's COM_CHANGE_USER cannot be read",
+        "protocol",
+        "Unknown command",
+        "Its bytes do not make such a command. The servers say the same.",
+        "Report it to the client's makers; a new connection does what COM_CHANGE_USER would.",
+        detail="{fault}",
+        verbatim=True,
+    ),
+    Symptom(
+        "replication-refused",
+        "A replication command is refused",
+        "protocol",
+        "{command} of account {account} for target {target} was refused with error 1047: only an account with"
+        " allow_replication = true may replicate",
+        "A client asked for the binary log (a replica, a CDC tool, `mysqlbinlog --read-from-remote-server`), or wanted"
+        " to register as a replica. RDS reads `Unknown command` and the client gets its error 1047.",
+        "Set `allow_replication = true` for the account if it is meant to read every change of the database.",
+    ),
+    Symptom(
+        "certificate-refused",
+        "The client does not trust the listener's certificate",
+        "client-tls",
+        "the client refused this listener's certificate ({why})",
+        "It verifies the server and knows no CA of ours: often the RDS bundle is still in its settings (`ssl_ca`,"
+        " `--ssl-ca`, `sslrootcert`), which is good for RDS and not for the proxy.",
+        "Take the RDS bundle out of the client's settings: it connects to this machine, and the proxy verifies RDS. Or"
+        " let it trust the listener's certificate: `local-tls.pem` in the state folder, or `tls_cert` of your own. Or"
+        " turn TLS off in the client, on a loopback listener.",
+    ),
+    Symptom(
+        "client-tls-too-old",
+        "The client knows no TLS that is safe",
+        "client-tls",
+        "the client's TLS is too old for this listener, which takes TLS 1.2 and later ({why})",
+        "It offers TLS 1.0 or 1.1 only, or ciphers of their time.",
+        "Update the client or its TLS library, or turn TLS off in it, on a loopback listener.",
+    ),
+    Symptom(
+        "client-tls-failed",
+        "The TLS handshake with the client fails",
+        "client-tls",
+        "the TLS handshake with the client failed ({why})",
+        "The client broke it off, or sent something else.",
+        "Look at the client's own message; try it with TLS off, on a loopback listener.",
+    ),
+    Symptom(
         "login-timeout",
         "The client is silent",
         "timeout",
