@@ -24,8 +24,8 @@ class Bench:
         self.tries: list[float] = []
         self.fail: LoginError | None = None
         upstream = SimpleNamespace(watch=self.watch, breaker_open=False, target=SimpleNamespace(name="shop"))
-        dialect = SimpleNamespace(has_answered=lambda: True, tried=lambda: None)
-        self.probe = _Probe(cast(Upstream, upstream), cast(Dialect[Any], dialect), "batch", wall=self.watch.wall)
+        dialect = cast("Dialect[Any]", SimpleNamespace(has_answered=lambda: True, tried=lambda: None))
+        self.probe = _Probe(cast(Upstream, upstream), dialect, "batch", wall=self.watch.wall)
         self.probe.bench = self
         self.probe.loop = loop
 
