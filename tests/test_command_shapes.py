@@ -210,6 +210,16 @@ def test_unknown_and_empty_commands_leave_the_connection_open(connect: Connect) 
         connection.ping(reconnect=False)
 
 
+def test_client_that_sends_no_more_gets_its_answer(proxy: RunningProxy) -> None:
+    with contextlib.closing(proxy.connect()) as connection:
+        connection._write_bytes(frame(b"\x03SELECT SLEEP(0), REPEAT('x', 1000)", 0))  # type: ignore[attr-defined]
+        connection._sock.shutdown(socket.SHUT_WR)  # type: ignore[attr-defined]
+        answer = b""
+        while part := connection._sock.recv(65536):  # type: ignore[attr-defined]
+            answer += part
+    assert b"x" * 1000 in answer
+
+
 def test_reset_connection(connect: Connect) -> None:
     with contextlib.closing(connect()) as connection:
         one_value(connection, "SET @kept = 5")

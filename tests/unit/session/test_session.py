@@ -69,6 +69,8 @@ class FakeStream:
 
     def watch_readable(self, callback: Callable[[], None] | None) -> None:
         self._readable = callback
+        if callback is not None and self._data is not None:
+            asyncio.get_running_loop().call_soon(callback)
 
     def watch_writable(self, callback: Callable[[], None] | None) -> None: ...
 
@@ -88,6 +90,10 @@ class FakeStream:
     async def write(self, data: bytes) -> None:
         if data:
             self.send(data)
+
+    def end_writing(self) -> None:
+        """As servers do, who close then."""
+        self.put(b"")
 
     async def finish(self) -> None:
         self._diary.append(f"{self._name} is seen off")
