@@ -39,6 +39,7 @@ from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
 from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
 from rds_iam_proxy.mysql.probe import PROBE_REQUEST, Probe
@@ -226,7 +227,7 @@ STILL = RuntimeError("Credentials were refreshed, but the refreshed credentials 
 @pytest.mark.parametrize(
     ("key", "failure"),
     [
-        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={})),
+        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={}, machine=Machine.OTHER)),
         ("expired-credentials", explain(STILL, Identity("dev"), environ={})),
         ("expired-environment", explain(STILL, Identity(), environ={"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_VAULT": "dev"})),
         ("expired-sso", explain(UnauthorizedSSOTokenError(), Identity("dev"), environ={})),

@@ -38,8 +38,8 @@ def serve(
     hangup = Hangup()  # before anything that takes long: until now SIGHUP ends the process
     ctx.call_on_close(hangup.close)
     from ..aws.cnames import rds_name_hint
-    from ..config.container import ONLY_LOOPBACK, loopback_reaches_nobody
     from ..config.load import from_file, from_flags
+    from ..config.loopback import ONLY_LOOPBACK, loopback_reaches_nobody
     from ..config.password import random_password
     from ..service.lifecycle import Lifecycle
     from ..service.systemd import take_from
