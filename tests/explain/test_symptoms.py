@@ -422,7 +422,9 @@ def test_rows_say_what_to_do() -> None:
 
 
 def test_faults_at_the_start_are_worded_as_the_configuration_words_them() -> None:
-    source = (DOCS.parent / "proxy/rds_iam_proxy/config/targets.py").read_text()
+    rooms = [DOCS.parent / "proxy/rds_iam_proxy" / room for room in ("config", "net/address.py")]
+    files = [file for room in rooms for file in (room.glob("*.py") if room.is_dir() else [room])]
+    source = "".join(file.read_text() for file in files)
     for shown, _, _ in AT_THE_START:
         words = max(re.split("…|:", shown.strip("`")), key=len).strip()
         assert words in source or words.split()[-1] in source
