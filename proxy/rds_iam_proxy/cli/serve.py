@@ -58,10 +58,10 @@ def serve(
     setup(settings.log.format, settings.log.level)
     for warning in settings.warnings:
         event(_log, logging.WARNING, "unwise configuration", why=warning)
-    if loopback_reaches_nobody(settings.listeners, os.environ):
-        event(_log, logging.INFO, "listening on loopback only", why=ONLY_LOOPBACK)
 
     def ready(addresses: "tuple[Address | Path, ...]") -> None:
+        if loopback_reaches_nobody(settings.listeners, os.environ):
+            event(_log, logging.INFO, "listening on loopback only", why=ONLY_LOOPBACK)
         if config is None and sys.stderr.isatty():
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 

@@ -64,8 +64,8 @@ AT_THE_START = (
     ),
     (
         "`group or others may read or write the file`",
-        "Passwords, tokens, keys and hashes are for the proxy alone. The group may read them only if the proxy is in it,"
-        " and if root or the proxy's user owns the file.",
+        "Passwords, tokens, keys and hashes are for the proxy alone. The group may read them only if the proxy is in"
+        " it, and if root or the proxy's user owns the file.",
         "`chmod 600` it, or give it to the right owner and group.",
     ),
 )
