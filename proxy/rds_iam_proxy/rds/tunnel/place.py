@@ -1,7 +1,6 @@
 """Where a tunnel is entered: a Unix socket that only this user can reach, or a port of the loopback. Blocks."""
 
 import errno
-import os
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from ...config import SSHTunnel, Tunnel
 from ...net.address import Address
-from ...net.sockets import folder_for
+from ...net.sockets import folder_for, has_unix_sockets
 from .command import NearEnd
 
 LOOPBACK = "127.0.0.1"
@@ -23,7 +22,7 @@ _NAME = "rds-iam-proxy-tunnel-"
 
 def near_end(tunnel: Tunnel, environ: Mapping[str, str]) -> NearEnd:
     """A new one. A socket is alone in its folder, which the caller removes. Raises OSError."""
-    if isinstance(tunnel, SSHTunnel) and os.name != "nt":  # ssh for Windows forwards no Unix sockets
+    if isinstance(tunnel, SSHTunnel) and has_unix_sockets():
         folder = folder_for(f"{_NAME}12345678/{_SOCKET}", environ)
         if folder is not None:
             return Path(tempfile.mkdtemp(prefix=_NAME, dir=folder)) / _SOCKET

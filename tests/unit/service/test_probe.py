@@ -1,16 +1,15 @@
 """A target that answers no more is tried again, whoever looks."""
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from rds_iam_proxy.mysql.probe import RECOVERY_SECONDS, Probe
 
+from rds_iam_proxy.dialect import Dialect
 from rds_iam_proxy.errors.tree import LoginError, Unreachable
-from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
 from rds_iam_proxy.rds.upstream import Upstream
+from rds_iam_proxy.service.probe import RECOVERY_SECONDS, Probe
 from rds_iam_proxy.stats.target import TargetWatch
 from virtual_time import VirtualTimeLoop, run
 
@@ -25,12 +24,10 @@ class Bench:
         self.tries: list[float] = []
         self.fail: LoginError | None = None
         upstream = SimpleNamespace(watch=self.watch, breaker_open=False, target=SimpleNamespace(name="shop"))
-        self.probe = _Probe(
-            cast(Upstream, upstream), "batch", Greetings(Path("/nonexistent")), _never, wall=self.watch.wall
-        )
+        dialect = cast("Dialect[Any]", SimpleNamespace(has_answered=lambda: True, tried=lambda: None))
+        self.probe = _Probe(cast(Upstream, upstream), dialect, "batch", wall=self.watch.wall)
         self.probe.bench = self
         self.probe.loop = loop
-        self.probe.identity = DEFAULT_IDENTITY
 
 
 class _Probe(Probe):
@@ -42,10 +39,6 @@ class _Probe(Probe):
         self.bench.watch.attempted(db_user, self.bench.fail)
         if self.bench.fail is not None:
             raise self.bench.fail
-
-
-def _never(coroutine: object) -> object:
-    raise AssertionError("nothing is started")
 
 
 async def _during(bench: Bench, seconds: float) -> None:
