@@ -8,6 +8,7 @@ import pytest
 from rds_iam_proxy.config import SSHTunnel, SSMTunnel
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import MAX_SOCKET_PATH, folder_for
+from rds_iam_proxy.rds.tunnel import place
 from rds_iam_proxy.rds.tunnel.backoff import PAUSES_SECONDS, STEADY_SECONDS, Backoff
 from rds_iam_proxy.rds.tunnel.place import near_end
 
@@ -25,9 +26,8 @@ def test_ssh_has_a_socket_in_a_folder_of_its_own() -> None:
 
 
 def test_windows_has_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "name", "nt")
-        near = near_end(SSH, {"TMPDIR": "/tmp"})
+    monkeypatch.setattr(place, "has_unix_sockets", lambda: False)
+    near = near_end(SSH, {"TMPDIR": "/tmp"})
     assert isinstance(near, Address)
     assert near.host == "127.0.0.1"
     assert near.port > 1023
