@@ -24,7 +24,7 @@ from servers.real_server import RealServer
 from servers.settings import AccessKey
 from tunnel.bastion import Bastion, bastion, gone, running
 
-QUICK = "login_timeout = 3\nlogin_wait = 2"
+QUICK = "login_timeout = 6\nlogin_wait = 2"
 
 
 @dataclass
