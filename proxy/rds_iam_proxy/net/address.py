@@ -22,6 +22,16 @@ class Address:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect there."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     @classmethod
     def parse(cls, text: str, *, default_port: int = DEFAULT_PORT) -> "Address":
         """Read `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`; port 0 is left to the caller to allow.
