@@ -2,10 +2,12 @@
 
 VENV := .venv
 PYTHON ?= python3
+# Tests wait more than they compute, so there are more workers than cores.
+WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients unit conformance bench bench-smoke churn docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -14,8 +16,9 @@ help:
 	@echo "make types        mypy --strict"
 	@echo "make floors       import-linter: a module imports only from lower floors"
 	@echo "make unit         the tests that need no server: seconds"
-	@echo "make servers      install the MySQL and MariaDB servers that tests use (root on Debian; minutes, once)"
+	@echo "make servers      install the MySQL, MariaDB and PostgreSQL servers that tests use (root on Debian; minutes, once)"
 	@echo "make clients      install the clients of the conformance tests that CI runs (packages as root on Debian)"
+	@echo "make fuzz         MINUTES=1 of fuzzing for each decoder, login and scanner of the wire protocols"
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
@@ -29,8 +32,9 @@ help:
 demo: $(VENV)/installed
 	$(VENV)/bin/rds-iam-proxy demo
 
-test: lint types floors servers clients
-	$(VENV)/bin/python -m pytest
+test: lint types floors servers clients fuzzer
+	$(VENV)/bin/python -m pytest -m alone
+	$(VENV)/bin/python -m pytest -m 'not alone' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
@@ -54,8 +58,17 @@ servers: $(VENV)/installed-dev
 clients: $(VENV)/installed-dev
 	@PYTHONPATH=tests $(VENV)/bin/python -m conformance.install --quick || echo "clients: tests of what is missing will be skipped"
 
+# atheris has wheels for some Pythons on Linux only.
+fuzzer: $(VENV)/installed-dev
+	@$(VENV)/bin/python -c 'import atheris' 2>/dev/null || $(PIP) --no-build-isolation --editable '.[fuzz]' \
+	    || echo "fuzzer: atheris cannot be installed for this Python; the test that fuzzes will be skipped"
+
 unit: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/unit
+
+MINUTES ?= 1
+fuzz: fuzzer
+	PYTHONPATH=tests $(VENV)/bin/python -m fuzz --seconds "$$(($(MINUTES) * 60))"
 
 conformance: servers
 	PYTHONPATH=tests $(VENV)/bin/python -m conformance.install || echo "conformance: what is missing is named again below"
@@ -85,7 +98,7 @@ image-check: $(VENV)/installed-dev
 constraints: $(VENV)/bin/python
 	rm -rf build/constraints
 	$(VENV)/bin/python -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet '.[dev]'
+	build/constraints/bin/python -m pip install --quiet '.[dev,fuzz]'
 	{ echo "# Made by 'make constraints': the versions that everything is tested with."; \
 	  build/constraints/bin/python -m pip freeze --exclude rds-iam-proxy; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

@@ -1,16 +1,16 @@
-"""Makes docs/troubleshooting.md from the table that the proxy itself takes its texts from (rds_iam_proxy.symptoms)."""
+"""Makes docs/troubleshooting.md from the table that the proxy itself takes its texts from (errors/symptoms)."""
 
-import re
 import sys
 from pathlib import Path
 from string import Formatter
 
 from mysql_wire.constants import ErrorCode
 from rds_iam_proxy.errors.symptoms import AT_THE_START, CHAPTERS, Symptom
+from rds_iam_proxy.mysql.refusals import CODES, EXPLAINED
 
 PATH = Path(__file__).resolve().parent / "troubleshooting.md"
 
-_HEAD = """<!-- Made by `python docs/make_troubleshooting.py` from proxy/rds_iam_proxy/symptoms; change it there. -->
+_HEAD = """<!-- Made by `python docs/make_troubleshooting.py` from rds_iam_proxy/errors/symptoms; change it there. -->
 
 # When a login fails
 
@@ -23,7 +23,8 @@ To go through a login step by step, without a client and without a listening por
 
     rds-iam-proxy check ENDPOINT --db-user USER     # or: check --config FILE
 
-Words in CAPITALS below are filled in.
+Words in CAPITALS below are filled in; SSO, LOGIN and CHECK are `aws sso login`, `aws login` and
+`aws sts get-caller-identity`, with `--profile` where there is one.
 """
 
 
@@ -40,27 +41,38 @@ def text() -> str:
 
 
 def _section(row: Symptom) -> str:
-    names = {code.value: code.sqlstate for code in ErrorCode}
     start = "" if row.verbatim else "rds-iam-proxy: "
-    lines = [
-        f"### {row.title}\n",
-        f"    ERROR {int(row.code)} ({names.get(row.code, 'HY000')}): {start}{_shown(row.text)}\n",
-    ]
+    lines = [f"### {row.title}\n", f"    ERROR {_number(row)}: {start}{_shown(row.text)}\n"]
     lines += [f"{row.cause}\n", f"**What to do:** {row.remedy}\n"]
-    if row.detail:
+    if " " in row.detail:
         lines.append(f"In the log besides, as `detail`:\n\n    {_shown(row.detail)}\n")
     return "\n".join(lines)
 
 
+def _number(row: Symptom) -> str:
+    code = code_of(row)
+    names = {code.value: code.sqlstate for code in ErrorCode}
+    return "CODE (SQLSTATE)" if code is None else f"{code} ({names.get(code, 'HY000')})"
+
+
+def code_of(row: Symptom) -> int | None:
+    """Where there is no session yet, RDS's own number for what it said itself; None if that may be any."""
+    if row.key == "passed-on":
+        return None
+    if row.key == "rate-limited":
+        return int(ErrorCode.ER_CON_COUNT_ERROR)
+    own = {key: code for code, key in EXPLAINED.items()}
+    return int(own.get(row.key) or CODES.get(row.key) or CODES[row.reason or "unreachable"])
+
+
 def _shown(template: str) -> str:
-    """A field right after a word begins with a space or a comma of its own, or is left out."""
-    template = re.sub(r"(?<=\w)\{\w+\}", "…", template)
-    fields = {field: field.upper() for field in _fields(template)}
-    return template.format(**fields)
-
-
-def _fields(template: str) -> set[str]:
-    return {name for _, name, _, _ in Formatter().parse(template) if name}
+    """With each field's name in capitals; one right after a word begins with a space of its own, or is left out."""
+    shown = ""
+    for words, field, _, _ in Formatter().parse(template):
+        shown += words
+        if field is not None:
+            shown += "…" if shown[-1:].isalnum() else field.upper()
+    return shown
 
 
 if __name__ == "__main__":

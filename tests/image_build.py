@@ -35,7 +35,7 @@ UNUSED = ("EXPOSE", "STOPSIGNAL", "CMD")
 PYTHON_IN_IMAGE = "/opt/rds-iam-proxy/bin/python"
 EMBEDDED_RDS = """
 import asyncio, json
-from rds_iam_proxy.demo.rds import DB_USER, EmbeddedRDS
+from rds_iam_proxy.commands.demo.rds import DB_USER, EmbeddedRDS
 
 async def main():
     async with EmbeddedRDS() as rds:

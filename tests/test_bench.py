@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from servers.fixtures import ServerPool
+from servers.real_server import RealServer
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURES = ("queries", "bulk", "logins", "login phases", "memory", "many sessions", "startup")
 
 
 @pytest.mark.timeout(240)
-def test_every_measure_of_the_benchmark_runs(server_pool: ServerPool) -> None:
+def test_every_measure_of_the_benchmark_runs(server_pool: ServerPool[RealServer]) -> None:
     server_pool.get("mysql-9.7")  # skips, or fails in CI, where it cannot be had
     done = subprocess.run(
         [sys.executable, "-m", "bench", "smoke"],

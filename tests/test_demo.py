@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None"
-MAIN = "import sys; from rds_iam_proxy.cli import run; sys.exit(run(sys.argv[1:]))"
+MAIN = "import sys; from rds_iam_proxy.cli.app import run; sys.exit(run(sys.argv[1:]))"
 
 
 def start(tmp_path: Path, *arguments: str, before: str = "pass") -> subprocess.Popen[str]:
@@ -71,7 +71,7 @@ def test_an_address_that_is_taken_is_exit_code_2(tmp_path: Path) -> None:
 
 def test_only_the_demo_loads_mysql_mimic() -> None:
     code = (
-        "import sys, rds_iam_proxy.cli, rds_iam_proxy.server, rds_iam_proxy.demo;"
+        "import sys, rds_iam_proxy.cli.app, rds_iam_proxy.commands.serve, rds_iam_proxy.commands.demo;"
         " sys.exit('mysql_mimic' in sys.modules or 'sqlglot' in sys.modules)"
     )
     roots = os.pathsep.join(path for path in sys.path if path)

@@ -55,7 +55,7 @@ def test_wheel_holds_both_packages_and_their_data(wheel: Path) -> None:
         "mysql_wire/packet.py",
     } <= names
     pem = {name for name in names if name.endswith(".pem")}
-    assert pem == {"rds_iam_proxy/data/rds-global-bundle.pem", "rds_iam_proxy/data/amazon-trust-roots.pem"}
+    assert pem == {"rds_iam_proxy/aws/roots/rds-global-bundle.pem", "rds_iam_proxy/aws/roots/amazon-trust-roots.pem"}
     assert not {name for name in names if "__pycache__" in name or name.endswith(".pyc")}
 
 

@@ -10,6 +10,8 @@ from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.server_log import most_in_a_second
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 1000
 RATE, BURST = 50.0, 20
 

@@ -25,6 +25,15 @@ class State(Enum):
     FAILED = auto()
 
 
+class Local(Enum):
+    """What is found or done here."""
+
+    NO_TLS = auto()
+    TLS_UP = auto()
+    OTHER_PLUGIN = auto()
+    TOKEN_SENT = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class StartTLS:
     """Event: send this packet, then start TLS on the bare socket and call `tls_established`."""
@@ -67,11 +76,15 @@ class OtherPlugin:
 
 ClientLoginEvent = StartTLS | SendToken | LoggedIn | Failed | NoTLS | OtherPlugin
 
-_NEXT: dict[tuple[State, type], State] = {
+_NEXT: dict[tuple[State, type | Local], State] = {
     (State.START, HandshakeV10): State.TLS_WANTED,
     (State.START, ERRPacket): State.FAILED,
+    (State.TLS_WANTED, Local.NO_TLS): State.FAILED,
+    (State.TLS_WANTED, Local.TLS_UP): State.RESPONDED,
     (State.RESPONDED, AuthSwitchRequest): State.TOKEN_WANTED,
     (State.RESPONDED, ERRPacket): State.FAILED,
+    (State.TOKEN_WANTED, Local.OTHER_PLUGIN): State.FAILED,
+    (State.TOKEN_WANTED, Local.TOKEN_SENT): State.TOKEN_SENT,
     (State.TOKEN_SENT, OKPacket): State.LOGGED_IN,
     (State.TOKEN_SENT, ERRPacket): State.FAILED,
 }
@@ -101,19 +114,14 @@ class ClientLogin:
         if self.state is State.START and payload[:1] != b"\xff":
             return self._greeted(HandshakeV10.decode(payload))
         reply = decode_login_reply(payload, self.capabilities)
-        try:
-            self.state = _NEXT[self.state, type(reply)]
-        except KeyError:
-            name = type(reply).__name__
-            self.state = State.FAILED
-            raise UnexpectedPacket(f"{name} has no place in a login by token at this point") from None
+        self._step(type(reply))
         if isinstance(reply, ERRPacket):
             return Failed(reply)
         if isinstance(reply, OKPacket):
             return LoggedIn(reply)
         if isinstance(reply, AuthSwitchRequest) and reply.plugin_name == CLEAR_PASSWORD:
             return SendToken.SEND_TOKEN
-        self.state = State.FAILED
+        self._step(Local.OTHER_PLUGIN)
         return OtherPlugin(reply.plugin_name if isinstance(reply, AuthSwitchRequest) else "")
 
     def tls_established(self) -> bytes:
@@ -122,9 +130,7 @@ class ClientLogin:
         A server that wants the token answers with a switch to mysql_clear_password; naming its default plugin
         is what every client does, and an answer of no bytes gives nothing away.
         """
-        if self.state is not State.TLS_WANTED:
-            raise LocalProtocolError(f"TLS has no place in {self.state}")
-        self.state = State.RESPONDED
+        self._step(Local.TLS_UP)
         plugin = self._server_plugin
         if plugin in ("", CLEAR_PASSWORD):
             plugin = NATIVE_PASSWORD  # else the server would take the 0 bytes for the token
@@ -132,20 +138,27 @@ class ClientLogin:
 
     def token(self, token: bytes) -> bytes:
         """The token, NUL-terminated. Only over verified TLS and only when RDS asked for it."""
-        if self.state is not State.TOKEN_WANTED:
-            raise LocalProtocolError(f"no token in {self.state}")
         if b"\0" in token:
             raise LocalProtocolError("a NUL in the token")
-        self.state = State.TOKEN_SENT
+        self._step(Local.TOKEN_SENT)
         return self.sequence.frame(token + b"\0")
 
     def _greeted(self, greeting: HandshakeV10) -> ClientLoginEvent:
-        self.state = _NEXT[self.state, HandshakeV10]
+        self._step(HandshakeV10)
         if Capability.SSL not in greeting.identity.capabilities:
-            self.state = State.FAILED
+            self._step(Local.NO_TLS)
             return NoTLS.NO_TLS
         self.identity = greeting.identity
         self.connection_id = greeting.connection_id
         self._server_plugin = greeting.auth_plugin_name
         self._request = asked(self._request, greeting.identity)
         return StartTLS(self.sequence.frame(ssl_request(self._request).encode()))
+
+    def _step(self, event: type | Local) -> None:
+        """A packet that has no place here ends the login; a call that has none changes nothing."""
+        following = _NEXT.get((self.state, event))
+        if following is None and isinstance(event, Local):
+            raise LocalProtocolError(f"{event.name} has no place in {self.state}")
+        self.state = following or State.FAILED
+        if following is None and isinstance(event, type):
+            raise UnexpectedPacket(f"{event.__name__} has no place in a login by token at this point")

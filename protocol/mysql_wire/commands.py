@@ -4,16 +4,19 @@ MySQL manual: Command Phase. Four kinds of command do not pass as they came: KIL
 ids that only the proxy knows, COM_CHANGE_USER is answered by the proxy, replication commands are refused.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .constants import MAX_PACKET_PAYLOAD, Capability, Command
-from .errors import PacketTooLarge, UnexpectedPacket
+from .errors import LocalProtocolError, PacketTooLarge, UnexpectedPacket
+from .kill_statement import connection_id, may_be_kill
 from .packet import HEADER_LENGTH, MAX_LOGIN_PAYLOAD, frame
 
 MAX_KILL_PAYLOAD = 256
 """Longest COM_QUERY payload, in bytes, that is looked at; only such packets are held back until complete."""
+
+MAX_PACKETS = 256
+"""Packets that one `feed` or `more` looks at, at most: a flood of tiny ones does not keep the loop from the others."""
 
 MAX_INFILE_NAME = 512
 TAIL_LENGTH = MAX_INFILE_NAME + 8
@@ -24,45 +27,46 @@ UNANSWERED = frozenset({Command.COM_STMT_CLOSE, Command.COM_STMT_SEND_LONG_DATA,
 """Commands that the server never answers."""
 
 _QUERY = int(Command.COM_QUERY)  # plain numbers: this is looked at for each command
-_OTHERS_WATCHED = frozenset(
-    map(int, REPLICATION | {Command.COM_QUIT, Command.COM_PROCESS_KILL, Command.COM_CHANGE_USER})
-)
-
-_KILL = re.compile(
-    rb"(?:\s|/\*(?!!|M!).*?\*/|--\s[^\n]*\n|#[^\n]*\n)*"
-    rb"KILL\s+(?:(?:HARD|SOFT)\s+)?(?:(?:CONNECTION|QUERY)\s+)?(\d{1,10})\s*;?\s*",
-    re.IGNORECASE | re.DOTALL,
-)
-_KILL_WORD = re.compile(rb"KILL", re.IGNORECASE)
-_BEFORE_KILL = frozenset(b" \t\n\r\f\v/-#Kk")
-"""What the text of a KILL begins with: white space, a comment, the word."""
+_PINNING = REPLICATION | {Command.COM_SET_OPTION}
+_OTHERS_WATCHED = frozenset(map(int, _PINNING | {Command.COM_QUIT, Command.COM_PROCESS_KILL, Command.COM_CHANGE_USER}))
 
 _SHORTEST_KILL = HEADER_LENGTH + 1 + len("KILL 1")
+_NOTHING = memoryview(b"")
 
 
 @dataclass(slots=True)
 class CommandScanner:
-    """Feed it what the client sent; forward what it returns.
+    """Feed it what the client sent; forward what it returns, and what `more` returns while there is more.
 
     `capabilities` are those agreed with RDS. `kill_target` maps one of the proxy's connection ids to RDS's, or None
-    where the id is to pass unchanged. When `change_user` is set the rest must not be fed: the proxy answers first.
+    where the id is to pass unchanged. When `change_user` or `kept_quit` is set nothing more must be fed: the proxy
+    answers first. `keep_quit`: COM_QUIT is not passed on, so that RDS's session outlives the client's.
     """
 
     capabilities: Capability
     kill_target: Callable[[int], int | None]
     allow_replication: bool = False
+    keep_quit: bool = False
 
     commands: int = 0
     last_command: int | None = None
     change_user: bytes | None = None
     refused: int | None = None
+    kept_quit: bool = False
+    """COM_QUIT came and was not passed on."""
+    behind_quit: int = 0
+    """Bytes that came behind it: no client sends any, and they were not looked at."""
+    pinned_by: Command | None = None
+    """The first command that leaves in the session what COM_RESET_CONNECTION does not undo and SQL does not show."""
 
     _held: bytearray | None = None
     _left: int = 0  # bytes of the current packet's payload that stream through
     _is_command: bool = False
     _previous_length: int = 0
     _previous_id: int = 0
+    _rest: memoryview = _NOTHING  # fed, and for `more` to look at
     _tail: bytes = b""
+    _infile: bool | None = None  # whether the tail ends in a LOCAL INFILE request; None: not looked at yet
     _local_files: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,7 +80,12 @@ class CommandScanner:
     @property
     def at_boundary(self) -> bool:
         """No command is half sent."""
-        return not self._held and not self._left and self._previous_length != MAX_PACKET_PAYLOAD
+        return not (self._held or self._left or self._rest) and self._previous_length != MAX_PACKET_PAYLOAD
+
+    @property
+    def has_more(self) -> bool:
+        """Part of what was fed waits for `more`, to be called once others had their turn."""
+        return bool(self._rest)
 
     @property
     def has_quit(self) -> bool:
@@ -85,25 +94,37 @@ class CommandScanner:
 
     def answered(self, data: memoryview) -> None:
         """Bytes from RDS, where `watches_answers`."""
+        self._infile = None
         if len(data) >= TAIL_LENGTH:
             self._tail = bytes(data[-TAIL_LENGTH:])
         else:
             self._tail = (self._tail + data)[-TAIL_LENGTH:]
 
     def feed(self, data: memoryview) -> memoryview | bytes | bytearray:
-        """Bytes from the client → bytes for RDS. Raises PacketTooLarge, UnexpectedPacket."""
+        """Bytes from the client → bytes for RDS. Raises PacketTooLarge, UnexpectedPacket.
+
+        LocalProtocolError if `has_more`: the order of bytes would be lost.
+        """
+        if self._rest:
+            raise LocalProtocolError(f"{len(self._rest)} bytes wait for their turn")
         if self._left:
             if self._left >= len(data):
                 self._left -= len(data)
                 return data
         elif not self._held and self._is_plain_packet(data):
             return data
-        return self._feed_slowly(data)
+        out = self._feed_slowly(data)
+        self._rest = memoryview(bytes(self._rest))  # the caller's buffer is used again
+        return out
+
+    def more(self) -> bytearray:
+        """The next part of what was fed → bytes for RDS. Raises as `feed` does."""
+        return self._feed_slowly(self._rest)
 
     def flush(self) -> bytes:
-        """What is held of a packet that will not be completed."""
+        """What is held of a packet that will not be completed. Packets that wait for `more` are given up."""
         held = bytes(self._held or b"")
-        self._held = None
+        self._held, self._rest = None, _NOTHING
         return held
 
     def _is_plain_packet(self, data: memoryview) -> bool:
@@ -114,7 +135,7 @@ class CommandScanner:
             return False
         command = data[4]
         if command == _QUERY:
-            if length <= MAX_KILL_PAYLOAD and (there < length or _may_be_kill(data)):
+            if length <= MAX_KILL_PAYLOAD and (there < length or _may_be_kill_packet(data)):
                 return False
         elif command in _OTHERS_WATCHED:
             return False
@@ -126,8 +147,8 @@ class CommandScanner:
 
     def _feed_slowly(self, data: memoryview) -> bytearray:
         out = bytearray()
-        position = 0
-        while position < len(data) and self.change_user is None:
+        position = packets = 0
+        while position < len(data) and packets < MAX_PACKETS and self.change_user is None and not self.kept_quit:
             if self._left:
                 step = data[position : position + self._left]
                 out += step
@@ -139,13 +160,21 @@ class CommandScanner:
                 if len(held) == HEADER_LENGTH:
                     self._start_packet(int.from_bytes(held[:3], "little"), held[3])
                 if len(held) == self._wanted(held):
+                    packets += 1
                     self._held = None
                     self._left = self._previous_length - (len(held) - HEADER_LENGTH)
                     out += self._decided(held)
             position += len(step)
-        if position < len(data):
-            raise UnexpectedPacket("a command was sent before COM_CHANGE_USER was answered")
+        self._keep(data[position:])
         return out
+
+    def _keep(self, rest: memoryview) -> None:
+        if rest and self.change_user is not None:
+            raise UnexpectedPacket("a command was sent before COM_CHANGE_USER was answered")
+        if self.kept_quit:
+            self.behind_quit += len(rest)
+            rest = _NOTHING
+        self._rest = rest
 
     def _wanted(self, held: bytearray) -> int:
         """How many bytes of the packet must be there to decide what becomes of it."""
@@ -181,14 +210,10 @@ class CommandScanner:
         self._previous_id = sequence_id
 
     def _infile_requested(self) -> bool:
-        """RDS's last packet is `len | ff | fb | file name`, up to its very last byte."""
-        tail = self._tail
-        found = tail.find(b"\xff\xfb")
-        while found >= 0:
-            if found >= 3 and int.from_bytes(tail[found - 3 : found], "little") == len(tail) - found - 1:
-                return True
-            found = tail.find(b"\xff\xfb", found + 1)
-        return False
+        """RDS's last packet is a LOCAL INFILE request. Looked for once, however many packets the client sends."""
+        if self._infile is None:
+            self._infile = _ends_in_infile_request(self._tail)
+        return self._infile
 
     def _count(self, command: int | None) -> None:
         self.commands += 1
@@ -201,6 +226,11 @@ class CommandScanner:
         command = packet[HEADER_LENGTH] if len(packet) > HEADER_LENGTH else None
         self._count(command)
         complete = not self._left
+        if command in _PINNING and self.pinned_by is None:
+            self.pinned_by = Command(command)
+        if command == Command.COM_QUIT and complete and self.keep_quit:
+            self.kept_quit = True
+            return b""
         if command == Command.COM_CHANGE_USER:
             self.change_user = bytes(packet[HEADER_LENGTH:])
             return b""
@@ -219,17 +249,28 @@ class CommandScanner:
         start = HEADER_LENGTH + 1
         if Capability.QUERY_ATTRIBUTES in self.capabilities and packet[start : start + 2] == b"\x00\x01":
             start += 2  # no parameters, one set of them
-        kill = _KILL.fullmatch(packet, start)
-        target = self.kill_target(int(kill[1])) if kill else None
-        if kill is None or target is None:
+        text = bytes(packet[start:])
+        found = connection_id(text)
+        target = self.kill_target(int(text[found])) if found else None
+        if found is None or target is None:
             return packet
-        packet[kill.start(1) : kill.end(1)] = b"%d" % target
-        return frame(bytes(packet[HEADER_LENGTH:]), 0)
+        rewritten = b"%b%d%b" % (text[: found.start], target, text[found.stop :])
+        return frame(bytes(packet[HEADER_LENGTH:start]) + rewritten, 0)
 
 
-def _may_be_kill(packet: memoryview) -> bool:
+def _ends_in_infile_request(tail: bytes) -> bool:
+    """`len | ff | fb | file name`, up to the very last byte."""
+    found = tail.find(b"\xff\xfb")
+    while found >= 0:
+        if found >= 3 and int.from_bytes(tail[found - 3 : found], "little") == len(tail) - found - 1:
+            return True
+        found = tail.find(b"\xff\xfb", found + 1)
+    return False
+
+
+def _may_be_kill_packet(packet: memoryview) -> bool:
     """Whether a COM_QUERY has to be looked at closely. Nearly all are ruled out by their first letter."""
     if len(packet) < _SHORTEST_KILL:
         return False
     first = packet[HEADER_LENGTH + 1] or packet[HEADER_LENGTH + 3]  # `00 01` is before the text: no query attributes
-    return first in _BEFORE_KILL and _KILL_WORD.search(packet) is not None
+    return may_be_kill(first) and b"KILL" in bytes(packet).upper()

@@ -17,6 +17,10 @@ class MalformedPacket(RemoteProtocolError):
     """A packet whose bytes do not make the message they should."""
 
 
+class MalformedCommand(MalformedPacket):
+    """A command that the proxy answers itself, and whose bytes do not make it: servers say 1047, "Unknown command"."""
+
+
 class UnexpectedPacket(RemoteProtocolError):
     """A well-formed packet at a point, or with a sequence id, where it has no place."""
 
@@ -27,6 +31,10 @@ class PacketTooLarge(RemoteProtocolError):
 
 class UnsupportedClient(RemoteProtocolError):
     """A client from before MySQL 4.1: its login cannot be checked."""
+
+
+class CompressionNotOffered(RemoteProtocolError):
+    """The client is going to compress although nobody offered it: after the login it speaks another framing."""
 
 
 class TLSRequired(RemoteProtocolError):

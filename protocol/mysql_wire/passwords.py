@@ -5,6 +5,7 @@ MySQL manual: Native Authentication; caching_sha2_password information.
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -99,3 +100,34 @@ class Verifier:
             stage1 = _xor(answer, _sha256(self.sha2, nonce))
             return hmac.compare_digest(_sha256(stage1), self.sha2)
         return False
+
+
+_BOTH_KINDS = (Verifier(native=bytes(20), sha2=bytes(32)),)
+
+
+class Decoys:
+    """Verifiers for names that do not exist, which look like those of one of the accounts that do.
+
+    What a client is asked first depends on the kinds of hash that its account has. So each unknown name takes after one
+    of the `accounts`, and always the same one while these stay as they are. Which one, and the digests, only who knows
+    the accounts' own digests could tell: no answer satisfies them. MySQL and MariaDB do alike.
+    """
+
+    def __init__(self, accounts: Iterable[tuple[Verifier, ...]], *, secret: bytes = b"") -> None:
+        """`secret` keeps the digests unknown where there are no accounts."""
+        self._models = tuple(verifiers for verifiers in accounts if verifiers) or (_BOTH_KINDS,)
+        self._key = _sha256(secret, repr([verifier.format() for model in self._models for verifier in model]).encode())
+
+    def of(self, name: bytes) -> tuple[Verifier, ...]:
+        """Never empty."""
+        model = self._models[int.from_bytes(self._digest(b"model", name)) % len(self._models)]
+        return tuple(self._like(verifier, b"%d" % number, name) for number, verifier in enumerate(model))
+
+    def _like(self, verifier: Verifier, number: bytes, name: bytes) -> Verifier:
+        native, sha2 = self._digest(number, b"native", name)[:20], self._digest(number, b"sha2", name)
+        return Verifier(
+            native=native if verifier.native is not None else None, sha2=sha2 if verifier.sha2 is not None else None
+        )
+
+    def _digest(self, *parts: bytes) -> bytes:
+        return hmac.digest(self._key, b"\0".join(parts), "sha256")

@@ -9,7 +9,15 @@ from enum import Enum, auto
 
 from .capabilities import offered
 from .constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD, Capability, ErrorCode
-from .errors import LocalProtocolError, TLSRequired, UnexpectedPacket, UnsupportedClient
+from .errors import (
+    CompressionNotOffered,
+    LocalProtocolError,
+    MalformedCommand,
+    MalformedPacket,
+    TLSRequired,
+    UnexpectedPacket,
+    UnsupportedClient,
+)
 from .handshake import (
     ChangeUser,
     HandshakeResponse41,
@@ -33,6 +41,17 @@ class State(Enum):
     ANSWERED = auto()
     ACCEPTED = auto()
     ENDED = auto()
+
+
+class Local(Enum):
+    """What happens here, and is in no packet."""
+
+    TLS_UP = auto()
+    PROVED = auto()
+    DISPROVED = auto()
+    VOUCHED_FOR = auto()
+    LET_IN = auto()
+    REFUSED = auto()
 
 
 class StartTLS(Enum):
@@ -62,7 +81,12 @@ _CLIENT_ERRORS = range(2000, 2100)
 Lookup = Callable[[bytes], tuple[Verifier, ...]]
 """User name as the client sent it → its verifiers; a dummy for a user that does not exist, never none."""
 
-_NEXT: dict[tuple[State, type], State] = {
+_COMPRESSION = Capability.COMPRESS | Capability.ZSTD_COMPRESSION_ALGORITHM
+
+_NO_PASSWORD = {NATIVE_PASSWORD: (b"",), CACHING_SHA2_PASSWORD: (b"", b"\0")}
+"""What clients answer for an empty password; of caching_sha2_password's two, libmysqlclient sends the NUL."""
+
+_NEXT: dict[tuple[State, type | Local], State] = {
     (State.START, HandshakeV10): State.GREETED,
     (State.START, ChangeUser): State.SWITCHED,
     (State.GREETED, SSLRequest): State.TLS_STARTING,
@@ -70,6 +94,12 @@ _NEXT: dict[tuple[State, type], State] = {
     (State.TLS_UP, HandshakeResponse41): State.ANSWERED,
     (State.ANSWERED, AuthSwitchRequest): State.SWITCHED,
     (State.SWITCHED, bytes): State.ANSWERED,
+    (State.TLS_STARTING, Local.TLS_UP): State.TLS_UP,
+    (State.ANSWERED, Local.PROVED): State.ACCEPTED,
+    (State.ANSWERED, Local.VOUCHED_FOR): State.ACCEPTED,
+    (State.ANSWERED, Local.DISPROVED): State.ENDED,
+    (State.ACCEPTED, Local.LET_IN): State.ENDED,
+    **{(state, Local.REFUSED): State.ENDED for state in State},
 }
 
 
@@ -105,11 +135,13 @@ class ServerLogin:
         self._answer = b""
         self._matched: Verifier | None = None
         self._over_tls = False
+        self._with_sqlstate = False
 
     def greeting(self) -> bytes:
         """The first packet."""
         greeting = HandshakeV10(self._identity, self._connection_id, self._nonce, self.plugin)
         self._step(HandshakeV10)
+        self._with_sqlstate = True
         return self.sequence.frame(greeting.encode())
 
     @property
@@ -118,13 +150,17 @@ class ServerLogin:
         return self._nonce
 
     def change_user(self, payload: bytes, before: LoginRequest, last_nonce: bytes) -> bytes:
-        """The answer to a COM_CHANGE_USER packet: always an AuthSwitchRequest.
+        """The answer to a COM_CHANGE_USER packet: always an AuthSwitchRequest. Raises MalformedCommand.
 
         With a new nonce, but libmariadb (3.3, native) answers over the connection's last one whatever comes: it gets
         that again, as from MariaDB's own server.
         """
         self.sequence.next_id = 1
-        message = ChangeUser.decode(payload, before)
+        self._with_sqlstate = True
+        try:
+            message = ChangeUser.decode(payload, before)
+        except MalformedPacket as exc:
+            raise MalformedCommand(str(exc)) from exc
         self._step(ChangeUser)
         self.request = message.request
         client_plugin = message.auth_plugin_name
@@ -139,6 +175,7 @@ class ServerLogin:
             self._step(bytes)
             return self._answered(payload)
         if Capability.PROTOCOL_41 not in peek_capabilities(payload):
+            self._with_sqlstate = False
             raise UnsupportedClient("the client speaks the protocol from before MySQL 4.1")
         if SSLRequest.matches(payload) and Capability.SSL in self._identity.capabilities:
             self._step(SSLRequest)
@@ -147,51 +184,48 @@ class ServerLogin:
 
     def tls_established(self) -> None:
         """TLS is up: only the full login may follow."""
-        if self.state is not State.TLS_STARTING:
-            raise LocalProtocolError(f"TLS has no place in {self.state}")
-        self.state = State.TLS_UP
+        self._step(Local.TLS_UP)
         self._over_tls = True
 
     def verify(self) -> bool:
         """Whether the client knows the password of the user it named. Every verifier is tried, in equal time."""
-        if self.state is not State.ANSWERED or self.request is None:
-            raise LocalProtocolError(f"nothing to verify in {self.state}")
-        verifiers = self._lookup(self.request.user)
+        verifiers = self._lookup(self.request.user) if self.request is not None else ()
         right = [verifier for verifier in verifiers if verifier.verify(self.plugin, self._nonce, self._answer)]
         self._answer = b""
         self._matched = right[0] if right else None
-        self.state = State.ACCEPTED if right else State.ENDED
+        self._step(Local.PROVED if right else Local.DISPROVED)
         return self.state is State.ACCEPTED
 
     def accept_peer(self) -> None:
         """The operating system has vouched for the client: whatever it answered is right."""
-        if self.state is not State.ANSWERED:
-            raise LocalProtocolError(f"nobody to accept in {self.state}")
+        self._step(Local.VOUCHED_FOR)
         self._answer = b""
-        self.state = State.ACCEPTED
 
     def success(self, ok: OKPacket, *, fingerprint: bytes | None = None) -> bytes:
         """The packets that let the client in. Only after `verify` said so.
 
         `fingerprint`: SHA-256 of our certificate; MariaDB's clients get a proof of it, which needs no CA.
         """
-        if self.state is not State.ACCEPTED or self.request is None:
-            raise LocalProtocolError(f"no success in {self.state}")
-        self.state = State.ENDED
+        self._step(Local.LET_IN)
         fast = b""
         if self.plugin == CACHING_SHA2_PASSWORD and self.using_password:  # after an empty answer clients expect no more
             fast = self.sequence.frame(FAST_AUTH_SUCCESS)
         native = self._matched.native if self._matched and self.plugin == NATIVE_PASSWORD else None
         if fingerprint is not None and native is not None and self._over_tls and self._identity.is_mariadb:
             ok = replace(ok, info=certificate_proof(native, self._nonce, fingerprint))
-        return fast + self.sequence.frame(ok.encode(self.request.capabilities))
+        return fast + self.sequence.frame(ok.encode(self._capabilities))
 
-    def failure(self, err: ERRPacket, *, with_sqlstate: bool = True) -> bytes:
-        """The packet that ends the login, at any point after the greeting."""
-        self.state = State.ENDED
+    def failure(self, err: ERRPacket) -> bytes:
+        """The packet that ends the login, at any point. In place of the greeting it has no sqlstate, and none for
+        clients from before MySQL 4.1."""
+        self._step(Local.REFUSED)
         if err.code in _CLIENT_ERRORS and self._is_libmariadb:
             err = replace(err, code=ErrorCode.ER_CONNECT_TO_FOREIGN_DATA_SOURCE)
-        return self.sequence.frame(err.encode(with_sqlstate=with_sqlstate))
+        return self.sequence.frame(err.encode(with_sqlstate=self._with_sqlstate))
+
+    @property
+    def _capabilities(self) -> Capability:
+        return self.request.capabilities if self.request is not None else Capability(0)
 
     @property
     def _is_libmariadb(self) -> bool:
@@ -202,6 +236,8 @@ class ServerLogin:
     def _response(self, payload: bytes) -> ServerLoginEvent:
         if self._tls_required and self.state is State.GREETED:
             raise TLSRequired("the client did not ask for TLS")
+        if peek_capabilities(payload) & _COMPRESSION & ~self._identity.capabilities:
+            raise CompressionNotOffered("the client wants to compress, which was not offered")
         response = HandshakeResponse41.decode(payload, self._identity)
         if Capability.SECURE_CONNECTION not in response.request.capabilities:
             raise UnsupportedClient("the client has no SECURE_CONNECTION")
@@ -227,14 +263,16 @@ class ServerLogin:
 
     def _answered(self, answer: bytes) -> Answered:
         self._answer = answer
-        self.using_password = bool(answer)
+        self.using_password = answer not in _NO_PASSWORD[self.plugin]
         return Answered.ANSWERED
 
-    def _step(self, message: type) -> None:
-        try:
-            self.state = _NEXT[self.state, message]
-        except KeyError:
-            raise UnexpectedPacket(f"{message.__name__} has no place in {self.state}") from None
+    def _step(self, event: type | Local) -> None:
+        following = _NEXT.get((self.state, event))
+        if following is None:
+            if isinstance(event, Local):
+                raise LocalProtocolError(f"{event.name} has no place in {self.state}")
+            raise UnexpectedPacket(f"{event.__name__} has no place in {self.state}")
+        self.state = following
 
 
 def _plugins(verifiers: tuple[Verifier, ...]) -> set[str]:

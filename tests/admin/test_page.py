@@ -127,18 +127,20 @@ def test_a_running_command_is_cut_with_the_token_that_is_known(running: tuple[Ru
 
 def test_errors_are_explained_and_hostile_names_are_text(running: tuple[RunningProxy, Admin]) -> None:
     proxy, admin = running
-    for user in ("legacy_app", "legacy_app", HOSTILE):
+    for user in ("legacy_app", "legacy_app", "nobody", HOSTILE):
         with pytest.raises(pymysql.err.OperationalError):
             proxy.connect(user=user, password="wrong")
     with open_page(admin.url) as page, contextlib.closing(proxy.connect(program_name=HOSTILE)):
         errors = page.locator("#errors li")
-        expect(errors).to_have_count(2)
+        expect(errors).to_have_count(3)
         expect(errors.nth(0)).to_contain_text("1045 unknown user")
         expect(errors.nth(0)).to_contain_text("<img src=x")
-        expect(errors.nth(1)).to_contain_text("2 times")
-        expect(errors.nth(1)).to_contain_text("Access denied for user 'legacy_app'@'localhost'")
+        expect(errors.nth(2)).to_contain_text("2 times")
+        expect(errors.nth(2)).to_contain_text("Access denied for user 'legacy_app'@'localhost'")
         expect(errors.nth(0).locator(".explanation")).to_contain_text("Log in as --user")
+        expect(errors.nth(0).locator(".explanation")).to_contain_text("no account of that name")
         expect(errors.nth(1).locator(".explanation")).to_be_hidden()
+        expect(errors.nth(2).locator(".explanation")).to_contain_text("Log in as --user")
         expect(page.locator("#sessions tr")).to_contain_text("<img src=x")
         assert page.title() == "rds-iam-proxy"
         assert page.locator("main img").count() == 0

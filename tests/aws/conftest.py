@@ -23,5 +23,5 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture(scope="session")
-def rds(server_pool: ServerPool) -> RealServer:
+def rds(server_pool: ServerPool[RealServer]) -> RealServer:
     return server_pool.get("mysql-9.7")

@@ -13,6 +13,7 @@ from conformance.ground import ground
 from conformance.matrix import run_all
 from conformance.report import Missing, faults
 from servers.fixtures import ServerPool
+from servers.real_server import RealServer
 
 QUICK = [client for client in CLIENTS.values() if client.quick]
 SERVERS = ("mysql-9.7", "mariadb-10.11")
@@ -24,7 +25,7 @@ def _say(line: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcome(server_pool: ServerPool) -> Iterator[Outcome]:
+def outcome(server_pool: ServerPool[RealServer]) -> Iterator[Outcome]:
     with contextlib.ExitStack() as stack:
         grounds = [stack.enter_context(ground(server_pool.get(name))) for name in SERVERS]
         yield run_all(QUICK, grounds, say=_say, quick=True)

@@ -68,20 +68,20 @@ def exercise(proxy: RunningProxy) -> None:
         client.read()
 
 
-def test_nothing_secret_comes_out(real_server: RealServer) -> None:
-    key = real_server.key
-    with start_proxy(config_text(real_server, extra=MORE_ACCOUNTS), key=key) as proxy:
+def test_nothing_secret_comes_out(mysql_9_7: RealServer) -> None:
+    key = mysql_9_7.key
+    with start_proxy(config_text(mysql_9_7, extra=MORE_ACCOUNTS), key=key) as proxy:
         exercise(proxy)
-        with real_server.showing(ca=make_ca("Another CA")):
+        with mysql_9_7.showing(ca=make_ca("Another CA")):
             refusal(proxy.port, USER, PASSWORD)
-        real_server.change(keys=(replace(key, expires=int(time.time()) - 1),))
+        mysql_9_7.change(keys=(replace(key, expires=int(time.time()) - 1),))
         refusal(proxy.port, USER, PASSWORD)
         assert_nothing_secret(proxy, key)
 
 
-def test_nothing_secret_comes_out_with_a_wrong_secret_key(real_server: RealServer) -> None:
-    key = replace(real_server.key, secret_key="wrong/secret+key=" + "x" * 23)
-    with start_proxy(config_text(real_server), key=key) as proxy:
+def test_nothing_secret_comes_out_with_a_wrong_secret_key(mysql_9_7: RealServer) -> None:
+    key = replace(mysql_9_7.key, secret_key="wrong/secret+key=" + "x" * 23)
+    with start_proxy(config_text(mysql_9_7), key=key) as proxy:
         refusal(proxy.port, USER, PASSWORD)
         assert_nothing_secret(proxy, key)
 

@@ -41,9 +41,9 @@ def password_file(folder: Path, text: str = PASSWORD + "\n") -> Path:
     return path
 
 
-def test_flags_are_enough(real_server: RealServer, tmp_path: Path) -> None:
-    arguments = flags(real_server, "--user", USER, "--password-file", str(password_file(tmp_path)))
-    with start_serve(arguments, key=real_server.key) as proxy:
+def test_flags_are_enough(mysql_9_7: RealServer, tmp_path: Path) -> None:
+    arguments = flags(mysql_9_7, "--user", USER, "--password-file", str(password_file(tmp_path)))
+    with start_serve(arguments, key=mysql_9_7.key) as proxy:
         with contextlib.closing(proxy.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER()")
             assert cursor.fetchall() == (("user_batch@%",),)
@@ -51,8 +51,8 @@ def test_flags_are_enough(real_server: RealServer, tmp_path: Path) -> None:
         assert_clean(proxy.log_text())
 
 
-def test_user_is_the_db_user_where_none_is_given(real_server: RealServer) -> None:
-    with start_serve(flags(real_server, "--password-env", "LEGACY_APP_PASSWORD"), key=real_server.key) as proxy:
+def test_user_is_the_db_user_where_none_is_given(mysql_9_7: RealServer) -> None:
+    with start_serve(flags(mysql_9_7, "--password-env", "LEGACY_APP_PASSWORD"), key=mysql_9_7.key) as proxy:
         proxy.connect(user="user_batch").close()
         with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
             proxy.connect()
@@ -153,9 +153,9 @@ def test_file_that_is_not_there(tmp_path: Path) -> None:
     assert "nothing.toml" in refused(["--config", str(tmp_path / "nothing.toml")], tmp_path)
 
 
-def test_flags_that_belong_into_the_file(real_server: RealServer, tmp_path: Path) -> None:
+def test_flags_that_belong_into_the_file(mysql_9_7: RealServer, tmp_path: Path) -> None:
     path = tmp_path / "proxy.toml"
-    path.write_text(config_text(real_server))
+    path.write_text(config_text(mysql_9_7))
     said = refused(["--config", str(path), "--db-user", "user_batch", "--max-sessions", "3"], tmp_path)
     assert "--db-user" in said
     assert "--max-sessions" in said
@@ -248,8 +248,8 @@ def user_of(port: int, password: str) -> str:
     return str(user)
 
 
-def test_on_a_terminal_a_random_password_is_made_and_shown_once(real_server: RealServer, tmp_path: Path) -> None:
-    with on_a_terminal(flags(real_server), tmp_path, real_server.key) as terminal:
+def test_on_a_terminal_a_random_password_is_made_and_shown_once(mysql_9_7: RealServer, tmp_path: Path) -> None:
+    with on_a_terminal(flags(mysql_9_7), tmp_path, mysql_9_7.key) as terminal:
         port = int(terminal.wait_for(r"mysql -h 127\.0\.0\.1 -P (\d+) -u user_batch -p$")[1])
         password = terminal.wait_for(r"^\s*([A-Za-z0-9]{24})$")[1]
         assert f"jdbc:mysql://127.0.0.1:{port}/?user=user_batch" in terminal.shown

@@ -31,6 +31,7 @@ from e2e.raw_client import (
     ZSTD,
     Error,
     RawClient,
+    Refusal,
     login_payload,
     packet,
     scramble,
@@ -247,9 +248,17 @@ def test_capabilities_that_were_not_offered_are_ignored(proxy: RunningProxy) -> 
         assert client.greeting.capabilities & odd == 0
         needed = PROTOCOL_41 | SECURE_CONNECTION | PLUGIN_AUTH
         assert client.greeting.capabilities & needed == needed
-        client.log_in(USER, PASSWORD, capabilities=USUAL | odd, rest=b"\x03")  # the level of a zstd client
+        harmless = odd & ~(COMPRESS | ZSTD)
+        client.log_in(USER, PASSWORD, capabilities=USUAL | harmless, rest=b"\x03")  # more than there should be
         assert client.query("SELECT CURRENT_USER()") == [("user_batch@%",)]
         client.ping()
+
+
+@pytest.mark.parametrize("flag", [COMPRESS, ZSTD])
+def test_compression_that_was_not_offered_is_refused_in_a_packet(proxy: RunningProxy, flag: int) -> None:
+    with RawClient(proxy.port) as client, pytest.raises(Refusal) as refused:
+        client.log_in(USER, PASSWORD, capabilities=USUAL | flag, rest=b"\x03")
+    assert refused.value.error.sqlstate == "08S01"
 
 
 def test_tls_that_was_not_offered_is_ignored_or_refused(real_server: RealServer) -> None:

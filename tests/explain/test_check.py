@@ -131,9 +131,9 @@ def test_as_people_read_it(mysql_9_7: RealServer, tmp_path: Path, local_sts: STS
     assert "✗" not in result.stdout
 
 
-def test_nothing_secret_is_printed(real_server: RealServer, check: Callable[..., Checked]) -> None:
-    output = check(real_server, key=real_server.key).output + check(real_server, key=make_key()).output
-    key = real_server.key
+def test_nothing_secret_is_printed(mysql_9_7: RealServer, check: Callable[..., Checked]) -> None:
+    output = check(mysql_9_7, key=mysql_9_7.key).output + check(mysql_9_7, key=make_key()).output
+    key = mysql_9_7.key
     for secret in (key.access_key, key.secret_key, key.session_token, "X-Amz-"):
         assert secret is not None
         assert secret not in output
@@ -294,9 +294,9 @@ def test_greeting_fails(tmp_path: Path, check: Callable[..., Checked]) -> None:
     assert checked.status("TCP") == "ok"
 
 
-def test_tls_fails(real_server: RealServer, check: Callable[..., Checked]) -> None:
-    with real_server.showing(name="reports.example.com"):
-        checked = check(real_server, key=real_server.key)
+def test_tls_fails(mysql_9_7: RealServer, check: Callable[..., Checked]) -> None:
+    with mysql_9_7.showing(name="reports.example.com"):
+        checked = check(mysql_9_7, key=mysql_9_7.key)
     assert_failed(checked, "TLS", "is for reports.example.com, not valid for")
     assert "issued by CN=Test CA" in checked.steps["TLS"]["details"][0]
     assert checked.status("greeting") == "ok"

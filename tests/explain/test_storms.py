@@ -11,6 +11,8 @@ from plain_client import Outcome, log_in
 from running_proxy import PASSWORD, USER, config_text, start_proxy
 from servers.real_server import RealServer
 
+pytestmark = pytest.mark.alone
+
 OTHER = """
 [[accounts]]
 user = "other_app"

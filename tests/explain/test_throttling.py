@@ -54,7 +54,7 @@ async def test_the_third_refusal_for_throttling_is_answered(tmp_path: Path) -> N
         async with upstream_of(server) as upstream:
             failure = await outcome(upstream)
     assert isinstance(failure, Limited)
-    assert (failure.code, failure.sqlstate) == (1040, "08004")
+    assert (failure.row.key, failure.reason) == ("throttled", "limited")
     assert "throttles new logins" in failure.text
     assert "rate limit exceeded" in failure.detail
     assert len(verdicts.tokens) == 3

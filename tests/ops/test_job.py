@@ -42,8 +42,8 @@ def variables(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def test_stock_client_connects_as_whoever_it_is(real_server: RealServer, tmp_path: Path) -> None:
-    done = run(real_server, tmp_path, STOCK, "--no-defaults", "-N", "-e", "SELECT CURRENT_USER(), 6 * 7")
+def test_stock_client_connects_as_whoever_it_is(mysql_9_7: RealServer, tmp_path: Path) -> None:
+    done = run(mysql_9_7, tmp_path, STOCK, "--no-defaults", "-N", "-e", "SELECT CURRENT_USER(), 6 * 7")
     assert (done.returncode, done.stdout, done.stderr) == (0, "user_batch@%\t42\n", "")
 
 

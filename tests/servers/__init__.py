@@ -1,1 +1,1 @@
-"""Private MySQL and MariaDB servers that log users in as RDS does: found, installed, started and stopped for tests."""
+"""Private MySQL, MariaDB and PostgreSQL servers that log users in as RDS does: found, installed, started, stopped."""

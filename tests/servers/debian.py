@@ -127,11 +127,13 @@ def make_folder(suite: str, packages: Sequence[str], folder: Path, *, mirror: st
     )
     _write(folder / "usr/sbin/policy-rc.d", REFUSE_SERVICES, mode=0o755)
     _write(folder / "etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
-    inside = ["chroot", str(folder), "apt-get", *APT_OPTIONS]
+    # PostgreSQL's package calls it, and it needs a /proc.
+    _write(folder / "usr/local/sbin/systemd-tmpfiles", "#!/bin/sh\nexit 0\n", mode=0o755)
+    inside = ["chroot", str(folder), "apt-get", "-o", f"DPkg::Path={SEARCH_PATH}", *APT_OPTIONS]
     run([*inside, "update"], log=log, timeout=APT_TIMEOUT)
     run([*inside, "install", "-y", "--no-install-recommends", *packages], log=log, timeout=APT_TIMEOUT)
     run([*inside, "clean"], log=log, timeout=APT_TIMEOUT)
-    for rest in ("var/lib/apt/lists", "var/lib/mysql", "usr/share/doc", "usr/share/man"):
+    for rest in ("var/lib/apt/lists", "var/lib/mysql", "var/lib/postgresql", "usr/share/doc", "usr/share/man"):
         shutil.rmtree(folder / rest, ignore_errors=True)
     # Names come from this file alone: a server that looks its clients up never waits for a DNS server.
     _write(folder / "etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from servers import debian
 from servers.errors import Broken, Unavailable
 from servers.plugin import build_plugin, compiler
-from servers.releases import RELEASES, Release
+from servers.releases import POSTGRES_RELEASES, RELEASES, Release
 from servers.stores import STORES, StoreRelease, install_store
 from servers.templates import find_template
 from servers.trees import (
@@ -29,6 +29,7 @@ from servers.trees import (
     version,
 )
 
+ALL_RELEASES = (*RELEASES.values(), *POSTGRES_RELEASES.values())
 LOCK_TIMEOUT = 1800.0  # seconds: another run may be making the same folders
 
 
@@ -38,12 +39,12 @@ def main() -> int:
     cache_folder().mkdir(parents=True, exist_ok=True)
     with _alone():
         faults = _prepare_machine()
-        with ThreadPoolExecutor(max_workers=len(RELEASES)) as pool:
-            faults += [fault for fault in pool.map(_prepare, RELEASES.values()) if fault]
+        with ThreadPoolExecutor(max_workers=len(ALL_RELEASES)) as pool:
+            faults += [fault for fault in pool.map(_prepare, ALL_RELEASES) if fault]
         faults += [fault for fault in map(_prepare_store, STORES.values()) if fault]
     for fault in faults:
         _say(f"not available: {fault}")
-    _say(f"{len(RELEASES)} servers, {len(STORES)} stores, {len(faults)} faults, {time.monotonic() - started:.0f} s")
+    _say(f"{len(ALL_RELEASES)} servers, {len(STORES)} stores, {len(faults)} faults, {time.monotonic() - started:.0f} s")
     return 1 if faults else 0
 
 
@@ -69,7 +70,7 @@ def _alone() -> Iterator[None]:
 
 def _prepare_machine() -> list[str]:
     """Installs on this machine, in one go, what it lacks: a compiler, debootstrap, its own suite's server."""
-    missing = [release for release in RELEASES.values() if _missing(release)]
+    missing = [release for release in ALL_RELEASES if _missing(release)]
     if os.geteuid() != 0 or (not missing and compiler()):
         return []
     log = cache_folder() / "install-host.log"
@@ -124,7 +125,7 @@ def _prepare_store(release: StoreRelease) -> str | None:
 def _make_folder(release: Release) -> None:
     folder = debian_folder(release)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    log = cache_folder() / f"install-{release.suite}.log"
+    log = cache_folder() / f"install-{release.folder}.log"
     log.unlink(missing_ok=True)
     _say(f"{release.name}: making {folder} with debootstrap (about a minute)")
     debian.remove_folder(unfinished)

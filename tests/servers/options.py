@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from servers.releases import Family
+from servers.releases import Family, Release
 from servers.trees import Tree
 
 COMMON = (
@@ -41,6 +41,23 @@ MARIADB = (
     "--feedback=OFF",
 )
 
+POSTGRES = {
+    "fsync": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "300",
+    "wal_level": "logical",  # else nothing can be replicated
+    "log_connections": "on",
+    "log_line_prefix": "%m [%p] %u@%d ",
+}
+POSTGRES_SUPERUSER = "master"
+POSTGRES_HBA = """\
+# As on RDS: whoever is a member of rds_iam logs in with a token, over TLS, and not otherwise.
+local    all          master              trust
+hostssl  all          +rds_iam  all       pam
+hostssl  replication  +rds_iam  all       pam
+hostssl  all          all       all       scram-sha-256
+"""
+
 
 def server_options(family: Family, tree: Tree, folder: Path, *, port: int) -> list[str]:
     """Options for a server whose data, socket, certificates and plugin are in `folder`."""
@@ -65,8 +82,29 @@ def server_options(family: Family, tree: Tree, folder: Path, *, port: int) -> li
     ]
 
 
-def initialise_command(family: Family, data: str) -> list[str]:
-    """The command that fills an empty data folder; root may then log in without a password."""
+def postgres_options(tree: Tree, folder: Path, *, port: int) -> list[str]:
+    """The same for PostgreSQL, whose socket is `.s.PGSQL.PORT`."""
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": tree.inside(folder),
+        "hba_file": tree.inside(folder / "pg_hba.conf"),
+        "external_pid_file": tree.inside(folder / "pid"),
+        "ssl": "on",
+        "ssl_cert_file": tree.inside(folder / "tls/cert.pem"),
+        "ssl_key_file": tree.inside(folder / "tls/key.pem"),
+        **POSTGRES,
+    }
+    words = [f"{name}={value}" for name, value in settings.items()]
+    return ["-D", tree.inside(folder / "data"), *(part for word in words for part in ("-c", word))]
+
+
+def initialise_command(release: Release, data: str) -> list[str]:
+    """The command that fills an empty data folder; the superuser may then log in without a password."""
+    family = release.family
+    if family == "postgres":
+        initdb = str(Path(release.server).with_name("initdb"))
+        return [initdb, "-D", data, "-U", POSTGRES_SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-sync"]
     if family == "mysql":
         return [
             "mysqld",

@@ -1,4 +1,7 @@
-"""Compiles AWSAuthenticationPlugin for a server family, once per state of its sources."""
+"""Compiles what checks tokens in a server of a family, once per state of its sources.
+
+For MySQL and MariaDB that is AWSAuthenticationPlugin, for PostgreSQL a stand-in for libpam.
+"""
 
 import hashlib
 import os
@@ -10,8 +13,13 @@ from servers.errors import Broken, Unavailable
 from servers.releases import Family
 from servers.trees import cache_folder
 
-SOURCES = ("aws_authentication_plugin.c", "rds_token.c", "plugin_settings.c", "sha256.c")
-HEADERS = ("rds_token.h", "plugin_settings.h", "sha256.h")
+COMMON_SOURCES = ("rds_token.c", "plugin_settings.c", "sha256.c")
+SOURCES: dict[Family, tuple[str, ...]] = {
+    "mysql": ("aws_authentication_plugin.c", *COMMON_SOURCES),
+    "mariadb": ("aws_authentication_plugin.c", *COMMON_SOURCES),
+    "postgres": ("fake_libpam.c", "login_verdict.c", *COMMON_SOURCES),
+}
+HEADERS = ("rds_token.h", "plugin_settings.h", "sha256.h", "login_verdict.h")
 FLAGS = (
     "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-g0", "-Wall", "-Wextra", "-Werror",
     "-fPIC", "-shared", "-fvisibility=hidden", "-fstack-protector-strong",
@@ -28,19 +36,19 @@ def build_plugin(family: Family) -> Path:
     folder = Path(__file__).parent
     flags = [*FLAGS, f"-DFOR_{family.upper()}"]
     digest = hashlib.sha256(" ".join(flags).encode())
-    for name in (*SOURCES, *HEADERS):
+    for name in (*SOURCES[family], *HEADERS):
         digest.update((folder / name).read_bytes())
     built = cache_folder() / "plugins" / f"{family}-{digest.hexdigest()[:16]}.so"
     if built.is_file():
         return built
     program = compiler()
     if program is None:
-        raise Unavailable("there is no C compiler for the authentication plugin: install gcc and libc6-dev")
+        raise Unavailable("there is no C compiler for what checks tokens: install gcc and libc6-dev")
     built.parent.mkdir(parents=True, exist_ok=True)
     unfinished = built.with_suffix(f".{os.getpid()}")
-    command = [program, *flags, "-o", str(unfinished), *(str(folder / name) for name in SOURCES)]
+    command = [program, *flags, "-o", str(unfinished), *(str(folder / name) for name in SOURCES[family])]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
-        raise Broken(f"the authentication plugin does not compile:\n{result.stderr[-4000:]}")
+        raise Broken(f"what checks tokens in {family} does not compile:\n{result.stderr[-4000:]}")
     unfinished.rename(built)
     return built

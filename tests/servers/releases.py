@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["mysql", "mariadb"]
+Family = Literal["mysql", "mariadb", "postgres"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +14,10 @@ class Release:
     family: Family
     version: str  # what its version number begins with
     suite: str
+    folder: str  # name of its Debian folder, where it is not of this machine's own suite
     packages: tuple[str, ...]
-    server: str  # program names
+    user: str  # whom the packages make for the server
+    server: str  # names of programs, or paths
     client: str
 
 
@@ -27,7 +29,9 @@ RELEASES = {
             family="mariadb",
             version="10.11.",
             suite="bookworm",
+            folder="bookworm",
             packages=("mariadb-server", "mariadb-client"),
+            user="mysql",
             server="mariadbd",
             client="mariadb",
         ),
@@ -36,7 +40,9 @@ RELEASES = {
             family="mariadb",
             version="11.8.",
             suite="trixie",
+            folder="trixie",
             packages=("mariadb-server", "mariadb-client"),
+            user="mysql",
             server="mariadbd",
             client="mariadb",
         ),
@@ -45,9 +51,31 @@ RELEASES = {
             family="mysql",
             version="9.7.",
             suite="sid",
+            folder="sid",
             packages=("mysql-server", "mysql-client", "mysql-router"),
+            user="mysql",
             server="mysqld",
             client="mysql",
         ),
     )
 }
+"""The servers that a test for each of MySQL's and MariaDB's runs on."""
+
+POSTGRES_RELEASES = {
+    release.name: release
+    for release in (
+        Release(
+            name=f"postgres-{major}",
+            family="postgres",
+            version=f"{major}.",
+            suite=suite,
+            folder=f"{suite}-postgres",
+            packages=(f"postgresql-{major}", f"postgresql-client-{major}"),
+            user="postgres",
+            server=f"/usr/lib/postgresql/{major}/bin/postgres",
+            client=f"/usr/lib/postgresql/{major}/bin/psql",
+        )
+        for major, suite in (("15", "bookworm"), ("18", "sid"))
+    )
+}
+"""The same for PostgreSQL."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _VERDICT = re.compile(
-    r"^(\S+Z) AWSAuthenticationPlugin (?:accepted (\S*)|refused (\S*) (\w+) (\d+): (.*))$", re.MULTILINE
+    r"^(\S+Z) (?:AWSAuthenticationPlugin|pam_rds_iam) (?:accepted (\S*)|refused (\S*) (\w+) (\d+): (.*))$", re.MULTILINE
 )
 
 

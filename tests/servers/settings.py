@@ -1,4 +1,4 @@
-"""What a server's AWSAuthenticationPlugin accepts: keys, endpoint, region, rate. Written to the file it reads."""
+"""What the check of tokens in a server accepts: keys, endpoint, region, rate. Written to the file it reads."""
 
 import os
 from dataclasses import dataclass, field

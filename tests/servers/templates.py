@@ -17,8 +17,8 @@ INITIALISE_TIMEOUT = 180.0  # seconds
 
 def find_template(release: Release, tree: Tree) -> Path:
     """The data folder to copy, from the cache or initialised now; raises Broken."""
-    command = initialise_command(release.family, "data")
-    key = hashlib.sha256(repr((str(tree.root), server_ids(tree), command)).encode()).hexdigest()[:8]
+    command = initialise_command(release, "data")
+    key = hashlib.sha256(repr((str(tree.root), server_ids(tree, release.user), command)).encode()).hexdigest()[:8]
     number = re.sub(r"[^0-9.].*", "", version(release, tree))
     template = cache_folder() / "databases" / f"{release.name}-{number}-{key}"
     if template.is_dir():
@@ -43,28 +43,28 @@ def copy_folder(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True, timeout=60)
 
 
-def as_server_user(tree: Tree) -> list[str]:
-    """The beginning of a command for a server program: never root, and killed when this process ends."""
-    command = [*tree.enter(), "setpriv", "--pdeathsig", "KILL"]
+def as_server_user(tree: Tree, user: str = "mysql", *, death: str = "KILL") -> list[str]:
+    """The beginning of a command for a server program: never root, and sent a signal when this process ends."""
+    command = [*tree.enter(), "setpriv", "--pdeathsig", death]
     if os.geteuid() == 0:
-        uid, gid = server_ids(tree)
+        uid, gid = server_ids(tree, user)
         command += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
     return command
 
 
-def server_ids(tree: Tree) -> tuple[int, int]:
+def server_ids(tree: Tree, user: str = "mysql") -> tuple[int, int]:
     """User and group of the server programs; raises Broken."""
-    ids = tree.ids_of("mysql") if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    ids = tree.ids_of(user) if os.geteuid() == 0 else (os.getuid(), os.getgid())
     if ids is None:
-        raise Broken(f"there is no user `mysql` in {tree.root}: the server package is not whole")
+        raise Broken(f"there is no user `{user}` in {tree.root}: the server package is not whole")
     return ids
 
 
 def _initialise(release: Release, tree: Tree, folder: Path) -> None:
     data = folder / "data"
     data.mkdir(mode=0o700)
-    os.chown(data, *server_ids(tree))
-    command = [*as_server_user(tree), *initialise_command(release.family, tree.inside(data))]
+    os.chown(data, *server_ids(tree, release.user))
+    command = [*as_server_user(tree, release.user), *initialise_command(release, tree.inside(data))]
     try:
         result = subprocess.run(
             command, capture_output=True, text=True, timeout=INITIALISE_TIMEOUT, check=False, cwd="/"

@@ -11,6 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from pymysql.connections import Connection
 
+from servers.iam_server import IamServer
 from servers.real_server import RealServer
 from servers.settings import AccessKey
 
@@ -39,7 +40,7 @@ class _SignedAt(SigV4QueryAuth):
         self._inject_signature_to_request(request, self.signature(to_sign, request))  # type: ignore[attr-defined]
 
 
-def server_token(server: RealServer, user: str = "user_batch") -> str:
+def server_token(server: IamServer, user: str = "user_batch") -> str:
     """A token that the server accepts now."""
     return sign_token(server.key, host=server.endpoint_host, port=server.endpoint_port, region=server.region, user=user)
 

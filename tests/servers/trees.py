@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers.errors import Unavailable
-from servers.releases import RELEASES, Release
+from servers.releases import POSTGRES_RELEASES, RELEASES, Release
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDER_PREFIX = "rds-iam-"
@@ -71,7 +71,7 @@ def recipe(release: Release) -> str:
 
 
 def debian_folder(release: Release) -> Path:
-    return cache_folder() / release.suite
+    return cache_folder() / release.folder
 
 
 def recipe_file(folder: Path) -> Path:
@@ -107,7 +107,7 @@ def cli_command(name: str) -> list[str]:
 
     In a Debian folder the client sees files under that folder only.
     """
-    release = RELEASES[name]
+    release = (RELEASES | POSTGRES_RELEASES)[name]
     return [*find_tree(release).enter(), release.client]
 
 
@@ -117,6 +117,6 @@ def version(release: Release, tree: Tree) -> str:
         return ""
     command = [*tree.enter(), release.server, "--version"]
     words = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-    found = re.search(r"Ver (\S+)", words)
+    found = re.search(r"(?:Ver|\(PostgreSQL\)) (\S+)", words)
     is_mariadb = "MariaDB" in words
     return found[1] if found and is_mariadb == (release.family == "mariadb") else ""

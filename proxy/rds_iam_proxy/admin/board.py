@@ -19,7 +19,6 @@ from ..stats.histogram import Histogram
 from ..stats.refused import SeenError
 from ..stats.target import Health
 from .expiry import CertificateEnds
-from .explain import explain
 from .history import History, Totals
 from .metrics import Numbers, TargetNumbers
 
@@ -266,17 +265,17 @@ def _session_status(view: SessionView) -> dict[str, Any]:
 
 
 def _error_status(target: str, seen: SeenError) -> dict[str, Any]:
-    symptom = explain(seen.latest.code, seen.latest.text)
+    error = seen.latest.error
     return {
         "target": target,
         "user": seen.latest.user,
         "peer": seen.latest.peer,
-        "reason": seen.latest.reason,
+        "reason": error.reason,
         "code": seen.latest.code,
         "text": _line(seen.latest.text),
-        "detail": _line(seen.latest.detail),
-        "cause": "" if symptom is None else symptom.cause,
-        "remedy": "" if symptom is None else symptom.remedy,
+        "detail": _line(error.detail),
+        "cause": error.row.cause,
+        "remedy": error.row.remedy,
         "first": seen.first_at,
         "last": seen.last_at,
         "count": seen.count,

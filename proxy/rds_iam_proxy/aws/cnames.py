@@ -62,10 +62,9 @@ async def rds_name_behind(host: str, *, resolver: "Resolver | None" = None) -> s
                 return found
             name = links[-1]
     except dns.resolver.NXDOMAIN:
-        raise Unreachable(f"the DNS knows no {host}; check endpoint, and the VPN whose DNS may know it") from None
+        raise Unreachable("cname-unknown", host=host) from None
     except (dns.exception.DNSException, OSError) as exc:
-        why = type(exc).__name__
-        raise Unreachable(f"the DNS did not say where {host} leads ({why}); check the network and the VPN") from None
+        raise Unreachable("cname-silent", host=host, why=type(exc).__name__) from None
     return None
 
 

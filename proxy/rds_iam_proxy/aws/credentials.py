@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors.tree import CredentialsError
+from ..logs import escaped, printable
 from ..net.address import Address
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ READ_TIMEOUT = 3.0
 CLOCK_STEP = 60.0  # seconds by which the wall clock was set, after which no expiry that was noted by it holds
 STATIC_LIFE = 60.0  # seconds; credentials without an expiry are looked up anew after that
 TOKEN_LIFE = 900.0  # seconds; fixed by RDS
-MAX_TEXT = 400  # bytes of an error text
 
 Clock = Callable[[], float]
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -112,11 +112,11 @@ class Signer:
         credentials = self._credentials(region, look_again)
         frozen = credentials.get_frozen_credentials()
         if not frozen.access_key or not frozen.secret_key:
-            raise self._fault(_INCOMPLETE)
+            raise self._fault("incomplete-credentials")
         expiry = getattr(credentials, "_expiry_time", None)  # botocore 1.44 has no public name for it
         expires = None if expiry is None else float(expiry.timestamp())
         if expires is not None and expires <= self._wall():
-            raise self._fault(_EXPIRED)
+            raise self._fault("expired-credentials")
         wall, boot = self._wall(), self._boot()  # before signing: the token is never older than it says
         return Signed(_presign(frozen, address, region, db_user), wall, boot, frozen.access_key, expires)
 
@@ -135,7 +135,7 @@ class Signer:
         session = self._session(region)
         credentials = session.get_credentials()
         if credentials is None:
-            raise self._fault(_NONE)
+            raise self._fault("no-credentials")
         if self._identity.role_arn is not None:
             credentials = self._assume_role(session, region, credentials, self._identity.role_arn)
         from botocore.credentials import RefreshableCredentials
@@ -177,35 +177,31 @@ class Signer:
         fetcher = AssumeRoleCredentialFetcher(client, source, role_arn, extra_args=arguments)
         return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
 
-    def _fault(self, text: str) -> CredentialsError:
-        return credentials_fault(self._identity, text, environ=self._environ)
+    def _fault(self, row: str) -> CredentialsError:
+        return credentials_fault(self._identity, row, environ=self._environ)
 
 
 def credentials_fault(
-    identity: Identity,
-    text: str,
-    *,
-    detail: str = "",
-    environ: Mapping[str, str] = os.environ,
-    **values: str,
+    identity: Identity, row: str, *, how: str = "", environ: Mapping[str, str] = os.environ, **values: str | float
 ) -> CredentialsError:
-    """An error for the client, one line of at most 400 bytes, with {who}, {sso}, {login}, {check}, {role} filled in."""
+    """An error for the client, with the commands that fit the identity. `how` is for the log."""
     profile = identity.profile or environ.get("AWS_PROFILE")
-    if text in (_EXPIRED, _RENEW) and identity.profile is None and environ.get("AWS_ACCESS_KEY_ID"):
-        text = _EXPIRED_HERE  # no command can renew the variables of a running process
+    profile = printable(profile) if profile else None
+    if row in _RENEWABLE and identity.profile is None and environ.get("AWS_ACCESS_KEY_ID"):
+        row = "expired-environment"  # no command can renew the variables of a running process
     vault = environ.get("AWS_VAULT")
     option = f" --profile {shlex.quote(profile)}" if profile else ""
-    text = text.format(
+    return CredentialsError(
+        row,
         who=f"profile {profile}" if profile else "default credentials",
         sso=f"aws sso login{option}",
         login=f"aws login{option}",
         check=f"aws sts get-caller-identity{option}",
-        role=identity.role_arn or "the role of the profile",
-        again=f" (`aws-vault exec {shlex.quote(vault)} -- rds-iam-proxy ...`)" if vault else "",
+        role=escaped(identity.role_arn) if identity.role_arn else "the role of the profile",
+        again=f" (`aws-vault exec {shlex.quote(printable(vault))} -- rds-iam-proxy ...`)" if vault else "",
+        how=how,
         **values,
     )
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return CredentialsError(text.encode()[:MAX_TEXT].decode(errors="ignore"), detail=detail)
 
 
 def explain(exc: Exception, identity: Identity, *, environ: Mapping[str, str] = os.environ) -> CredentialsError:
@@ -213,10 +209,10 @@ def explain(exc: Exception, identity: Identity, *, environ: Mapping[str, str] = 
     names = [cls.__name__ for cls in type(exc).__mro__]
     if "ClientError" in names:
         return _explain_answer(exc, identity, environ)
-    text = next((_TEXTS[name] for name in names if name in _TEXTS), _UNKNOWN)
+    row = next((_ROW_OF_EXCEPTION[name] for name in names if name in _ROW_OF_EXCEPTION), "credentials-failed")
     if isinstance(exc, RuntimeError) and "still expired" in str(exc):
-        text = _EXPIRED
-    return credentials_fault(identity, text, detail=f"botocore raised {names[0]}", environ=environ, exception=names[0])
+        row = "expired-credentials"
+    return credentials_fault(identity, row, how=f"botocore raised {names[0]}", environ=environ, exception=names[0])
 
 
 def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, str]) -> CredentialsError:
@@ -224,11 +220,11 @@ def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, st
     operation = str(getattr(exc, "operation_name", "a request"))
     code = str(error.get("Code", ""))
     code = code if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", code) else "an unknown error"
-    detail = f"AWS answered {code} to {operation}"
+    how = f"AWS answered {code} to {operation}"
     if code == "AccessDenied":  # this message names ARNs; that of SignatureDoesNotMatch quotes the session token
-        detail += f": {str(error.get('Message', ''))[:300]!r}"
-    text = _ANSWERS.get(code, _UNKNOWN_ANSWER)
-    return credentials_fault(identity, text, detail=detail, environ=environ, code=code, operation=operation)
+        how += f": {str(error.get('Message', ''))[:300]!r}"
+    row = _ROW_OF_ANSWER.get(code, "aws-answer")
+    return credentials_fault(identity, row, how=how, environ=environ, code=code, operation=operation)
 
 
 def quiet_boto() -> None:
@@ -281,59 +277,36 @@ def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, 
     return str(url).removeprefix("https://").encode("ascii")
 
 
-_NONE = (
-    "no AWS credentials found ({who}); run `aws configure` or `{sso}`, or set `profile`, AWS_PROFILE or"
-    " AWS_ACCESS_KEY_ID for the proxy"
-)
-_INCOMPLETE = "the AWS credentials of {who} are incomplete; `{check}` says what is missing"
-_EXPIRED = "the AWS credentials of {who} have expired; renew them: `{sso}` or `{check}`"
-_EXPIRED_HERE = (
-    "the AWS keys in the proxy's environment have expired: start the proxy again with new ones{again}, or let it renew"
-    " them itself: from a profile with SSO or a credential_process"
-)
-_SSO = "the AWS SSO session of {who} is missing or has expired; run `{sso}`"
-_FILES = "the AWS configuration files do not work for {who}; `{check}` says what is wrong in them"
-_NETWORK = "AWS does not answer to the request for credentials ({who}); check the network and HTTPS_PROXY"
-_MFA = (
-    "{who} wants an MFA code, and the proxy has nobody to ask; use SSO, or a credential_process such as"
-    " `aws-vault export --format=json`"
-)
-_UNKNOWN = "the AWS credentials of {who} could not be had ({exception}); `{check}` may say why"
-_TEXTS = {  # by the name of the exception's class or of its nearest base class that is named here
-    "ProfileNotFound": "there is no AWS {who}; choose one of `aws configure list-profiles`",
-    "SSOError": _SSO,
-    "TokenRetrievalError": _SSO,
-    "NoAuthTokenError": _SSO,
-    "LoginError": "the AWS login of {who} is missing or has expired; run `{login}`",  # `aws login`
-    "NoCredentialsError": _NONE,
-    "PartialCredentialsError": _INCOMPLETE,
-    "CredentialRetrievalError": "the AWS credentials of {who} could not be had, its credential_process or the"
-    " service that gives them failed; run `{check}` to see why",
-    "JSONDecodeError": "the credential_process of {who} did not print the JSON that it should; run `{check}`",
-    "MetadataRetrievalError": "the container's or instance's AWS credentials could not be had; is a role"
-    " attached to it?",
-    "_MFAWanted": _MFA,
-    "RefreshWithMFAUnsupportedError": _MFA,
-    "ConfigParseError": _FILES,
-    "ConfigNotFound": _FILES,
-    "InvalidConfigError": _FILES,
-    "HTTPClientError": _NETWORK,
-    "ConnectionError": _NETWORK,  # botocore's EndpointConnectionError is one
-    "FileNotFoundError": "a program or file that the AWS configuration names does not exist ({who}); run `{check}`",
-    "PermissionError": "a program or file that the AWS configuration names may not be used by the proxy ({who})",
+_RENEWABLE = ("expired-credentials", "unknown-credentials")
+_ROW_OF_EXCEPTION = {  # by the name of the exception's class or of its nearest base class that is named here
+    "ProfileNotFound": "no-profile",
+    "SSOError": "expired-sso",
+    "TokenRetrievalError": "expired-sso",
+    "NoAuthTokenError": "expired-sso",
+    "LoginError": "expired-login",  # botocore's, of `aws login`
+    "NoCredentialsError": "no-credentials",
+    "PartialCredentialsError": "incomplete-credentials",
+    "CredentialRetrievalError": "process-failed",
+    "JSONDecodeError": "process-output",
+    "MetadataRetrievalError": "no-role-attached",
+    "_MFAWanted": "mfa-wanted",
+    "RefreshWithMFAUnsupportedError": "mfa-wanted",
+    "ConfigParseError": "aws-files",
+    "ConfigNotFound": "aws-files",
+    "InvalidConfigError": "aws-files",
+    "HTTPClientError": "aws-silent",
+    "ConnectionError": "aws-silent",  # botocore's EndpointConnectionError is one
+    "FileNotFoundError": "program-missing",
+    "PermissionError": "program-forbidden",
 }
-_RENEW = "AWS takes the credentials of {who} for expired or unknown ({code}); renew them: `{sso}` or `{check}`"
-_UNKNOWN_ANSWER = "AWS answered {code} to {operation} ({who}); `{check}` may say more"
-_ANSWERS = {  # by the error code of STS or SSO
-    "AccessDenied": "{who} may not assume {role}: allow sts:AssumeRole for it and check the role's trust policy"
-    " and external_id",
-    "ForbiddenException": "SSO gives {who} no such account or role; check sso_account_id and sso_role_name",
-    "ExpiredToken": _RENEW,
-    "ExpiredTokenException": _RENEW,
-    "InvalidClientTokenId": _RENEW,
-    "UnrecognizedClientException": _RENEW,
-    "UnauthorizedException": _SSO,
-    "SignatureDoesNotMatch": "AWS refuses the signature of {who}: the secret key is wrong, or this machine's clock"
-    " is (check NTP)",
-    "RequestExpired": "AWS takes the request for too old: check this machine's clock (NTP)",
+_ROW_OF_ANSWER = {  # by the error code of STS or SSO
+    "AccessDenied": "role-denied",
+    "ForbiddenException": "sso-role",
+    "ExpiredToken": "unknown-credentials",
+    "ExpiredTokenException": "unknown-credentials",
+    "InvalidClientTokenId": "unknown-credentials",
+    "UnrecognizedClientException": "unknown-credentials",
+    "UnauthorizedException": "expired-sso",
+    "SignatureDoesNotMatch": "wrong-secret-key",
+    "RequestExpired": "request-expired",
 }

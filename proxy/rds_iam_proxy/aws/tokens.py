@@ -149,16 +149,11 @@ class TokenSource:
         finally:
             self._leave(flight)
         if not flight.outcome.done():
-            raise credentials_fault(
-                self._identity,
-                "the AWS credentials did not arrive within {seconds} s ({who}); run `{check}` to see what they"
-                " wait for",
-                seconds=f"{self._timeout:g}",
-            )
+            raise credentials_fault(self._identity, "slow-credentials", seconds=self._timeout)
         outcome = flight.outcome.result()
         if isinstance(outcome, Token):
             return outcome
-        raise type(outcome)(outcome.text, detail=outcome.detail)  # each waiter its own: tracebacks grow
+        raise outcome.again()  # each waiter its own: tracebacks grow
 
     def age(self, token: Token) -> float:
         """Seconds since the token was signed."""
@@ -186,7 +181,7 @@ class TokenSource:
         self._cache.clear()
         for flight in self._flights.values():
             if not flight.outcome.done():
-                flight.outcome.set_result(_draining())
+                flight.outcome.set_result(Draining("stopping"))
         self._flights.clear()
         self._jobs.put(None)
 
@@ -201,7 +196,7 @@ class TokenSource:
 
     def _join(self, key: _Key) -> _Flight:
         if self._closed:
-            raise _draining()
+            raise Draining("stopping")
         self._leave_hung_thread()
         flight = self._flights.get(key)
         if flight is None:
@@ -253,7 +248,7 @@ class TokenSource:
         except LoginError as exc:
             outcome = exc
         except Exception as exc:  # a thread that dies would hang every later login
-            outcome = credentials_fault(self._identity, "internal error while signing", detail=type(exc).__name__)
+            outcome = credentials_fault(self._identity, "signing-failed", exception=type(exc).__name__)
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             flight.outcome.get_loop().call_soon_threadsafe(self._finish, flight, stamp, outcome)
 
@@ -318,10 +313,6 @@ class TokenSource:
         )
         if token.usable(self._wall(), self._boot()):
             self._renew_later(key, token, RENEW_RETRY)
-
-
-def _draining() -> Draining:
-    return Draining("the proxy is shutting down; connect again later")
 
 
 def _work(jobs: "queue.SimpleQueue[Callable[[], None] | None]") -> None:

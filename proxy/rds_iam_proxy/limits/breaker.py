@@ -37,9 +37,7 @@ class Breaker:
         self._in_a_row = 0
         self._probe_from = 0.0
         self._probing = False
-        # Not the exception itself: its traceback holds the frames of the login, token and all.
-        self._last_kind: type[LoginError] = Unreachable
-        self._last_text = ""
+        self._last: LoginError | None = None
 
     @property
     def open(self) -> bool:
@@ -48,8 +46,14 @@ class Breaker:
 
     def check(self) -> None:
         """Raises the last reason, an Unreachable or TLSFailure, if no login may be tried now."""
-        if self.open and (self._probing or self._now() < self._probe_from):
-            raise self._last_kind(self._text())
+        now, last = self._now(), self._last
+        if last is None or not self.open:
+            return
+        if self._probing:
+            raise type(last)("being-tried", count=self._in_a_row, last=last)
+        if now < self._probe_from:
+            seconds = max(0.1, self._probe_from - now)
+            raise type(last)("not-tried", count=self._in_a_row, seconds=seconds, last=last)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -83,15 +87,8 @@ class Breaker:
     def failed(self, error: LoginError) -> None:
         """RDS was not reached. Those that were under way when it opened do not keep it open for longer."""
         was_open, was_probing = self.open, self._probing
-        self._last_kind, self._last_text = type(error), error.text
+        self._last = error.again()
         self._in_a_row += 1
         if self.open and (was_probing or not was_open):
             self._probe_from = self._now() + self._open_seconds
         self._probing = False
-
-    def _text(self) -> str:
-        if self._probing:
-            when = "one login is trying now"
-        else:
-            when = f"next try in {max(0.1, self._probe_from - self._now()):.1f} s"
-        return f"not tried, because the last {self._in_a_row} attempts failed ({when}): {self._last_text}"

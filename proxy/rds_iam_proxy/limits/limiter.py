@@ -144,15 +144,11 @@ class Limiter:
             self._timer = loop.call_later(max(seconds, _MIN_SLEEP), self._on_timer)
 
     def _refusal(self, entry: Entry | None, patience: float) -> Limited:
-        waiting = len(self._queue)
-        rate = f"limit {self._permits.limit:g}/s"
-        advice = "try again or raise logins_per_second (AWS: under 200/s per instance)"
-        if self.rate < self._permits.limit:
-            rate = f"limit {self.rate:.1f}/s since RDS throttled"
-            advice = "try again; make fewer connections, or reuse them"
+        rate, waiting, endpoint = self.rate, len(self._queue), str(self._endpoint)
+        lowered = rate < self._permits.limit
         if entry is Entry.FULL:
-            what = f"{waiting} logins to {self._endpoint} wait already ({rate})"
-        else:
-            verb = "can become" if entry is Entry.TOO_LATE else "became"
-            what = f"no login to {self._endpoint} {verb} free within {patience:.1f} s ({rate}, {waiting} waiting)"
-        return Limited(f"{what}; {advice}")
+            full = "queue-full-lowered" if lowered else "queue-full"
+            return Limited(full, endpoint=endpoint, waiting=waiting, rate=rate)
+        late = "limiter-lowered" if lowered else "limiter"
+        became = "can become" if entry is Entry.TOO_LATE else "became"
+        return Limited(late, endpoint=endpoint, became=became, seconds=patience, waiting=waiting, rate=rate)

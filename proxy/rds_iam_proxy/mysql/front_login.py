@@ -10,7 +10,7 @@ from mysql_wire.reply import ERRPacket
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
 from ..config import Account
-from ..errors.tree import Draining, LoginError
+from ..errors.tree import Denied, Draining, LoginError
 from ..front.shared import Shared
 from ..front.tls import LocalTLS
 from ..logs import event, printable
@@ -33,33 +33,6 @@ REFUSAL_SECONDS = 2.0
 """For the client to take its refusal; in the middle of a TLS handshake it may never."""
 
 log = logging.getLogger(__name__)
-
-
-class LoginRefused(Exception):
-    """The login is over; `err` is what the client is told."""
-
-    def __init__(self, err: ERRPacket, reason: str, *, detail: str = "", with_sqlstate: bool = True) -> None:
-        super().__init__(reason)
-        self.err = err
-        self.reason = reason
-        self.detail = detail
-        self.with_sqlstate = with_sqlstate
-
-    @classmethod
-    def for_error(cls, error: LoginError) -> "LoginRefused":
-        return cls(refusals.err_packet(error), error.reason, detail=error.detail)
-
-    @classmethod
-    def for_broken(cls, error: RemoteProtocolError) -> "LoginRefused":
-        err = refusals.broken_login(error)
-        return cls(err, "protocol", detail=str(error), with_sqlstate=refusals.has_sqlstate(error))
-
-
-def stopping(*, greeted: bool = True) -> LoginRefused:
-    """The proxy stops. Before the greeting there are no sqlstates."""
-    refused = LoginRefused.for_error(Draining("the proxy is being stopped; connect again when it is back"))
-    refused.with_sqlstate = greeted
-    return refused
 
 
 class FrontLogin:
@@ -106,7 +79,7 @@ class FrontLogin:
         await self._stream.write(self.protocol.change_user(payload, before, last_nonce))
 
     async def authenticate(self) -> tuple[Account, LoginRequest]:
-        """Who the client is and what it asks for, once it has proved its password. Raises LoginRefused, OSError."""
+        """Who the client is and what it asks for, once it has proved its password. Raises LoginError, OSError."""
         try:
             seconds = ANSWER_SECONDS if self._stopping else CLIENT_LOGIN_SECONDS
             async with asyncio.timeout(seconds) as time_limit:
@@ -114,9 +87,9 @@ class FrontLogin:
                 await self._read_answer()
                 return await self._check_password()
         except TimeoutError:
-            raise stopping() if self._stopping else LoginRefused(refusals.timed_out(), "timeout") from None
+            raise (Draining("stopping") if self._stopping else Denied("login-timeout")) from None
         except RemoteProtocolError as exc:
-            raise LoginRefused.for_broken(exc) from exc
+            raise refusals.broken_login(exc) from exc
         finally:
             self._time_limit = None
 
@@ -126,26 +99,28 @@ class FrontLogin:
             self._time_limit.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
         self._stopping = True
 
-    async def refuse(self, refused: LoginRefused) -> None:
+    async def refuse(self, error: LoginError) -> None:
         """Log the refusal and tell the client; the connection is over then."""
-        self._log(refused)
+        err = refusals.err_packet(error)
+        self._log(error, err)
         try:
             async with asyncio.timeout(REFUSAL_SECONDS):
-                await self._stream.write(self.protocol.failure(refused.err, with_sqlstate=refused.with_sqlstate))
+                await self._stream.write(self.protocol.failure(err))
                 await self._stream.finish()
         except (OSError, TimeoutError):
             return
 
-    def refuse_at_once(self, refused: LoginRefused) -> None:
+    def refuse_at_once(self, error: LoginError) -> None:
         """The same without waiting for anything; a client that has not answered yet is told nothing."""
         if self.answered:
-            self._log(refused)
+            err = refusals.err_packet(error)
+            self._log(error, err)
             with suppress(OSError):
-                self._stream.send(self.protocol.failure(refused.err, with_sqlstate=refused.with_sqlstate))
+                self._stream.send(self.protocol.failure(err))
 
-    def _log(self, refused: LoginRefused) -> None:
-        user, peer, text = printable(self._user), str(self._peer), refused.err.message.decode("utf-8", "replace")
-        is_new = self._watch.refuse(RefusedLogin(user, peer, refused.reason, refused.err.code, text, refused.detail))
+    def _log(self, error: LoginError, err: ERRPacket) -> None:
+        user, peer = printable(self._user), str(self._peer)
+        is_new = self._watch.refuse(RefusedLogin(user, peer, err.code, error.shown, error.again()))
         event(
             log,
             logging.WARNING if is_new else logging.DEBUG,
@@ -155,10 +130,10 @@ class FrontLogin:
             pid=self._peer.pid,
             user=user,
             target=self._target,
-            reason=refused.reason,
-            code=refused.err.code,
-            text=text,
-            detail=refused.detail or None,
+            reason=error.reason,
+            code=err.code,
+            text=error.shown,
+            detail=error.detail or None,
         )
 
     async def _read_answer(self) -> None:
@@ -166,7 +141,7 @@ class FrontLogin:
         while True:
             answer = login.receive(await self._stream.read_packet(login.sequence))
             if self._stopping and answer is not StartTLS.START_TLS:
-                raise stopping()
+                raise Draining("stopping")
             match answer:
                 case Send(packet):
                     await self._stream.write(packet)
@@ -193,7 +168,7 @@ class FrontLogin:
             login.accept_peer()
             return account, request
         if account is not None and not await guard.turn(account.user, peer):
-            raise LoginRefused(refusals.too_many_failures(), "too many failures")
+            raise Denied("too-many-failures")
         right = login.verify()
         if account is not None and right:
             guard.succeeded(account.user, peer)
@@ -201,8 +176,8 @@ class FrontLogin:
         if account is not None:
             guard.failed(account.user, peer)
         await asyncio.sleep(FAILURE_SECONDS)
-        err = refusals.access_denied(request.user, _host_of(self._peer), using_password=login.using_password)
-        raise LoginRefused(err, "wrong password" if account else "unknown user")
+        host, known = _host_of(self._peer), account is not None
+        raise refusals.access_denied(request.user, host, using_password=login.using_password, is_known=known)
 
 
 def _host_of(peer: Peer) -> str:

@@ -10,7 +10,7 @@ from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import LoginError, Refused
+from ..errors.tree import LoginError, Refused, Verdict
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
@@ -119,7 +119,7 @@ class Upstream:
         if self.sessions >= target.max_sessions:
             raise failures.sessions_in_use(target)
         if most is not None and self._sessions[account] >= most:
-            raise failures.account_sessions_in_use(target, account)
+            raise failures.account_sessions_in_use(target, account, most)
 
     def _closed(self, account: str) -> None:
         self._sessions[account] -= 1
@@ -153,24 +153,24 @@ class Upstream:
 
     def _may_replace_token(self, refused: Refused, db_user: str) -> bool:
         now = self.now()
-        if not refused.old_token or now - self._retried.get(db_user, -RETRY_SECONDS) < RETRY_SECONDS:
+        if refused.verdict is not Verdict.OLD_TOKEN or now - self._retried.get(db_user, -RETRY_SECONDS) < RETRY_SECONDS:
             return False
         self._retried[db_user] = now
         return True
 
     def _is_throttling(self, refused: Refused, db_user: str, throttled_before: int) -> bool:
         """RDS Proxy says so; RDS itself only refuses a token that should be good."""
-        if refused.rate_limited:
+        if refused.verdict is Verdict.RATE_LIMITED:
             return True
         last_login = self._last_login.get(db_user)
         known_good = last_login is not None and self.now() - last_login < KNOWN_GOOD_SECONDS
-        return refused.token_refused and (known_good or throttled_before > 0)
+        return refused.verdict.is_of_token and (known_good or throttled_before > 0)
 
     def _still_throttled(self, refused: Refused, db_user: str, began: float) -> LoginError:
         """Throttled logins fail while others get in. If none did meanwhile, RDS means what it says: an AWS session
         that ended or a permission that was taken away looks like this."""
         last_login = self._last_login.get(db_user)
-        if refused.token_refused and (last_login is None or last_login < began):
+        if refused.verdict.is_of_token and (last_login is None or last_login < began):
             self._last_login.pop(db_user, None)
             return refused
         ago = None if last_login is None else self.now() - last_login

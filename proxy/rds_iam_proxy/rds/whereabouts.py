@@ -51,15 +51,9 @@ async def follow(target: Target, *, resolver: "Resolver | None" = None) -> Targe
     host = target.address.host
     found = await rds_name_behind(host, resolver=resolver)
     if found is None:
-        raise Unreachable(
-            f"{host} leads to no name that RDS gives out (a DNS ALIAS or flattened CNAME hides it); "
-            "set endpoint to the name that RDS shows, and leave out follow_cname"
-        )
+        raise Unreachable("cname-lost", host=host)
     name = parse_rds_name(found)
     if name is None or name.region not in (None, target.region) or name.partition != partition_of(target.region):
-        raise Unreachable(
-            f"{host} now leads to {found}, which is not in {target.region}, and a CNAME may not choose another region; "
-            "change region, or the CNAME"
-        )
+        raise Unreachable("cname-region", host=host, found=found, region=target.region)
     endpoint = Address(found, target.address.port)
     return replace(target, address=endpoint, dial=endpoint)

@@ -5,11 +5,12 @@ import logging
 import socket
 from collections.abc import Callable
 
-from mysql_wire.constants import ErrorCode
 from mysql_wire.packet import frame
 from mysql_wire.reply import ERRPacket
 
+from ..errors.tree import Draining, Limited
 from ..logs import event
+from ..mysql.refusals import err_packet
 from ..net.sockets import BACKLOG, Listening, Peer, peer_of
 from ..net.stream import Stream
 
@@ -21,16 +22,8 @@ ACCEPT_PAUSE_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 
-NO_DESCRIPTORS = ERRPacket(
-    ErrorCode.ER_CON_COUNT_ERROR,
-    ErrorCode.ER_CON_COUNT_ERROR.sqlstate,
-    b"rds-iam-proxy: too many connections for its file descriptors; raise the limit (ulimit -n)",
-)
-CLOSING = ERRPacket(
-    ErrorCode.ER_SERVER_SHUTDOWN,
-    ErrorCode.ER_SERVER_SHUTDOWN.sqlstate,
-    b"rds-iam-proxy: this listener is being closed; connect again when it is back",
-)
+NO_DESCRIPTORS = err_packet(Limited("no-room"))
+CLOSING = err_packet(Draining("listener-closed"))
 
 
 class Listener:

@@ -124,7 +124,7 @@ class Service:
                     peer=login.peer,
                     user=login.user,
                     target=name,
-                    reason=login.reason,
+                    reason=login.error.reason,
                     code=login.code,
                     text=login.text,
                 )

@@ -18,13 +18,13 @@ from mysql_wire.reply import ERRPacket
 
 from ..aws.names import parse_rds_name
 from ..config import Account, Target
-from ..errors.tree import LoginError
+from ..errors.tree import Draining, LoginError
 from ..front.ids import LiveSession
 from ..front.shared import Shared
 from ..front.tls import LocalTLS
 from ..logs import event
 from ..mysql import farewells, refusals
-from ..mysql.front_login import FrontLogin, LoginRefused, stopping
+from ..mysql.front_login import FrontLogin
 from ..mysql.probe import Probe
 from ..mysql.program_name import client_program
 from ..mysql.rds_login import UpstreamSession
@@ -156,16 +156,16 @@ class Session:
             login = self._login = self._new_login(greet_as)
             try:
                 ending = await self._serve(login, greet_as)
-            except LoginRefused as refused:
-                await login.refuse(refused)
+            except LoginError as error:
+                await login.refuse(error)
             except Exception as exc:
                 if self._rds is not None or isinstance(exc, OSError):
                     raise  # now an ERR packet could come into the middle of a result
                 self._log_fault(exc)
-                await login.refuse(LoginRefused(refusals.internal_error(), "internal"))
+                await login.refuse(LoginError("internal"))
             except asyncio.CancelledError:
                 if self._login is not None:
-                    self._login.refuse_at_once(stopping())
+                    self._login.refuse_at_once(Draining("stopping"))
                 if self._rds is not None:
                     self._log_end(Ending(Side.PROXY, "cut"))
                 raise
@@ -186,7 +186,7 @@ class Session:
 
     async def _serve(self, login: FrontLogin, greet_as: ServerIdentity) -> Ending:
         if self._stopping:
-            raise stopping(greeted=False)
+            raise Draining("stopping")
         await login.greet()
         self._account, request = await login.authenticate()
         self._release_slot()
@@ -200,21 +200,15 @@ class Session:
     # --- the login at RDS ---
 
     async def _enter(self, login: FrontLogin, request: LoginRequest, greet_as: ServerIdentity) -> UpstreamSession:
-        """Log in at RDS, then let the client in with RDS's OK. Raises LoginRefused, OSError."""
-        try:
-            rds = await self._log_in_at_rds(request)
-        except LoginError as exc:
-            raise LoginRefused.for_error(exc) from exc
+        """Log in at RDS, then let the client in with RDS's OK. Raises LoginError, OSError."""
+        rds = await self._log_in_at_rds(request)
         try:
             if self._stopping:
-                raise stopping()
+                raise Draining("stopping")
             self._probe.check(rds, request, greet_as)
             fingerprint = self._tls.fingerprint if self._tls is not None else None
             await self._stream.write(login.protocol.success(rds.ok, fingerprint=fingerprint))
-        except LoginError as exc:
-            await rds.quit()
-            raise LoginRefused.for_error(exc) from exc
-        except LoginRefused:
+        except LoginError:
             await rds.quit()
             raise
         except BaseException:
@@ -235,7 +229,7 @@ class Session:
         )
 
     async def _unless_client_leaves(self, waiting: Coroutine[None, None, float]) -> float:
-        """A client that gave up gives its place in the queue back. Raises EndOfStream, LoginRefused."""
+        """A client that gave up gives its place in the queue back. Raises EndOfStream, LoginError."""
         task = self._permit = asyncio.create_task(waiting)
         self._stream.watch_end(task.cancel)
         if self._stopping:
@@ -246,7 +240,7 @@ class Session:
             if self._stream.ended_by_peer:
                 raise EndOfStream("the client left while it waited for a permit") from None
             if self._stopping and not _is_cancelled():
-                raise stopping() from None
+                raise Draining("stopping") from None
             raise
         finally:
             self._permit = None
@@ -317,10 +311,10 @@ class Session:
             self._account, request = await login.authenticate()
             new = await self._enter(login, request, greet_as)
         except RemoteProtocolError as exc:
-            await login.refuse(LoginRefused.for_broken(exc))
+            await login.refuse(refusals.broken_login(exc))
             return None
-        except LoginRefused as refused:
-            await login.refuse(refused)
+        except LoginError as error:
+            await login.refuse(error)
             return None
         except OSError:
             return None  # the client left

@@ -1,28 +1,28 @@
 """Refused logins: the last ones, and how often each came again."""
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from ..errors.tree import LoginError
 
 UNTOLD_SECONDS = 60.0
 """How long an error that comes again is only counted, after the log has told it."""
 
-_NUMBER = re.compile(r"\d+(\.\d+)?")
-
 
 @dataclass(frozen=True, slots=True)
 class RefusedLogin:
-    """What a client that may not log in was told, and what the log says besides."""
+    """A client that may not log in, and why. `code` and `text` are what it was told."""
 
     user: str
     peer: str
-    reason: str
     code: int
     text: str
-    detail: str
+    error: LoginError
+    """One that was not raised: it is kept."""
 
-    def same(self) -> "RefusedLogin":
+    @property
+    def same(self) -> tuple[object, ...]:
         """Equal for errors that differ in nothing but numbers, as in how long one has waited."""
-        return replace(self, text=_NUMBER.sub("#", self.text), detail=_NUMBER.sub("#", self.detail))
+        return (self.user, self.peer, self.error.same)
 
 
 @dataclass(slots=True)
@@ -38,5 +38,6 @@ class SeenError:
     """How many of them the log has not told."""
 
 
-def _is_recent(seen: SeenError, now: float) -> bool:
+def is_recent(seen: SeenError, now: float) -> bool:
+    """Whether the log has told it a moment ago."""
     return 0 <= now - seen.told_at < UNTOLD_SECONDS  # the clock may be set back

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ..errors.tree import CredentialsError, LoginError, Refused, TLSFailure, Unreachable
 from .histogram import Histogram
 from .phases import Phase
-from .refused import RefusedLogin, SeenError, _is_recent
+from .refused import RefusedLogin, SeenError, is_recent
 
 MAX_ERRORS = 50
 """Different errors of one target that are remembered."""
@@ -60,8 +60,8 @@ class TargetWatch:
     phases: dict[Phase, Histogram] = field(default_factory=lambda: {phase: Histogram() for phase in Phase})
     attempts: OrderedDict[str, Attempt] = field(default_factory=OrderedDict)
     """By DB user, the latest last."""
-    errors: OrderedDict[RefusedLogin, SeenError] = field(default_factory=OrderedDict)
-    """The latest last."""
+    errors: OrderedDict[tuple[object, ...], SeenError] = field(default_factory=OrderedDict)
+    """By what makes them the same, the latest last."""
     forgotten: list[SeenError] = field(default_factory=list)
     """Those that had to make room, and of which the log has to tell yet."""
     last_login: float | None = None
@@ -98,10 +98,10 @@ class TargetWatch:
 
     def refuse(self, login: RefusedLogin) -> bool:
         """A client was told that it cannot log in. Returns whether the log tells it: not what it has just told."""
-        self.refused[login.reason] += 1
-        now, key = self.wall(), login.same()
+        self.refused[login.error.reason] += 1
+        now, key = self.wall(), login.same
         seen = self.errors.pop(key, None)
-        is_new = seen is None or not _is_recent(seen, now)
+        is_new = seen is None or not is_recent(seen, now)
         if seen is None:
             seen = SeenError(login, now, now, now)
         else:
@@ -121,7 +121,7 @@ class TargetWatch:
     def tell_again(self, *, at_once: bool = False) -> list[tuple[RefusedLogin, int]]:
         """Errors that came so many times more since the log told them, a while ago. Now it has told these too."""
         now = self.wall()
-        due = [seen for seen in self.errors.values() if seen.untold and (at_once or not _is_recent(seen, now))]
+        due = [seen for seen in self.errors.values() if seen.untold and (at_once or not is_recent(seen, now))]
         due += self.forgotten
         self.forgotten.clear()
         told = [(seen.latest, seen.untold) for seen in due]

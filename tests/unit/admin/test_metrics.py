@@ -4,6 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rds_iam_proxy.admin import metrics
 from rds_iam_proxy.admin.metrics import Numbers, TargetNumbers
+from rds_iam_proxy.errors.tree import Limited
 from rds_iam_proxy.session.view import Activity
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase
@@ -52,7 +53,7 @@ def of(**labels: str) -> Labels:
 
 def test_every_number_has_its_name() -> None:
     watch = TargetWatch(wall=lambda: NOW, accepted=5, abandoned=1, bytes_from_client=10, bytes_from_rds=20)
-    watch.refuse(RefusedLogin("a", "127.0.0.1", "limited", 1040, "no", ""))
+    watch.refuse(RefusedLogin("a", "127.0.0.1", 1040, "no", Limited("no-room")))
     watch.ended["client"] += 4
     watch.permit_wait.observe(0.2)
     watch.phases[Phase.TLS].observe(0.004)

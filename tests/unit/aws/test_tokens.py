@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rds_iam_proxy.aws.credentials import Signed, Stamp
+from rds_iam_proxy.aws.credentials import Signed, Stamp, credentials_fault
 from rds_iam_proxy.aws.tokens import Identity, Token, TokenSource
 from rds_iam_proxy.errors.tree import CredentialsError, Draining
 from rds_iam_proxy.net.address import Address
@@ -230,13 +230,13 @@ async def test_a_refused_token_is_signed_anew_with_credentials_looked_up_again(b
 
 
 async def test_a_failure_reaches_every_waiter_and_is_not_remembered(bench: Bench) -> None:
-    bench.signer.error = CredentialsError("run aws sso login", detail="expired")
+    bench.signer.error = credentials_fault(Identity(), "expired-sso", environ={})
     bench.signer.gate = threading.Event()
     logins = [asyncio.ensure_future(bench.get()) for _ in range(3)]
     await asyncio.sleep(0)
     bench.signer.gate.set()
     failures = await asyncio.gather(*logins, return_exceptions=True)
-    assert [str(failure) for failure in failures] == ["run aws sso login"] * 3
+    assert [str(failure) for failure in failures] == [str(bench.signer.error)] * 3
     assert len({id(failure) for failure in failures}) == 3
     bench.signer.error = None
     assert (await bench.get()).value == b"token-secret-2"
@@ -421,7 +421,7 @@ async def test_renewal_that_fails_is_told_and_tried_again_while_the_token_lasts(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = await bench.get()
-    bench.signer.error = CredentialsError("the SSO session has expired; run `aws sso login`", detail="expired")
+    bench.signer.error = credentials_fault(Identity(), "expired-sso", environ={})
     await bench.goes_on(750)
     assert await bench.get() is first
     assert caplog.messages.count("token could not be renewed ahead of need") == 2
@@ -429,7 +429,7 @@ async def test_renewal_that_fails_is_told_and_tried_again_while_the_token_lasts(
     await bench.goes_on(30)
     assert (await bench.get()).value == b"token-secret-4"
 
-    bench.signer.error = CredentialsError("again")
+    bench.signer.error = credentials_fault(Identity(), "expired-sso", environ={})
     await bench.goes_on(3600)
     assert len(bench.signer.calls) == 4 + 5, "not for ever"
 

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from rds_iam_proxy.errors.tree import LoginError, Refused, TLSFailure, Unreachable
+from rds_iam_proxy.errors.tree import LoginError, Refused, TLSFailure, Unreachable, Verdict
 from rds_iam_proxy.limits.breaker import Breaker
 
 
@@ -28,10 +28,10 @@ def dial(breaker: Breaker, outcome: BaseException | None = None) -> None:
 def dial_in_vain(breaker: Breaker, times: int = 1, error: LoginError | None = None) -> None:
     for _ in range(times):
         with pytest.raises(LoginError):
-            dial(breaker, error or Unreachable("cannot connect to db; check the VPN"))
+            dial(breaker, error or Unreachable("cname-unknown", host="db"))
 
 
-REFUSED = Refused("no", code=1045, sqlstate="28000")
+REFUSED = Refused("passed-on", Verdict.PASSED_ON, 1045, "28000", answer="no")
 
 
 def test_it_takes_several_failures_in_a_row() -> None:
@@ -45,7 +45,7 @@ def test_it_takes_several_failures_in_a_row() -> None:
         breaker.check()
 
 
-@pytest.mark.parametrize("outcome", [REFUSED, LoginError("ours"), RuntimeError(), asyncio.CancelledError()])
+@pytest.mark.parametrize("outcome", [REFUSED, LoginError("internal"), RuntimeError(), asyncio.CancelledError()])
 def test_only_dials_that_reached_no_rds_count(outcome: BaseException) -> None:
     breaker, _ = make()
     for _ in range(5):
@@ -66,13 +66,13 @@ def test_a_refused_login_is_an_answer() -> None:
 def test_fails_fast_with_the_last_reason_and_when_it_is_tried_again() -> None:
     breaker, clock = make()
     dial_in_vain(breaker, 2)
-    dial_in_vain(breaker, 1, TLSFailure("the certificate is not valid for db; check endpoint and dial"))
+    dial_in_vain(breaker, 1, TLSFailure("no-tls", where="db"))
     clock.now += 1.5
     with pytest.raises(TLSFailure) as failure:
         breaker.check()
     assert failure.value.text == (
         "not tried, because the last 3 attempts failed (next try in 3.5 s):"
-        " the certificate is not valid for db; check endpoint and dial"
+        " db offers no TLS, and a token is sent over verified TLS only; check the address"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_failed_probe_opens_it_again() -> None:
     breaker.check()
 
 
-@pytest.mark.parametrize("outcome", [asyncio.CancelledError(), LoginError("no credentials")])
+@pytest.mark.parametrize("outcome", [asyncio.CancelledError(), LoginError("internal")])
 def test_a_probe_that_says_nothing_leaves_its_place_to_the_next(outcome: BaseException) -> None:
     breaker, clock = make()
     dial_in_vain(breaker, 3)
@@ -119,7 +119,7 @@ def test_those_under_way_when_it_opened_neither_keep_it_open_nor_are_asked_to_wa
     under_way.__enter__()
     dial_in_vain(breaker)
     clock.now += 4
-    late = Unreachable("late")
+    late = Unreachable("cname-unknown", host="late")
     assert not under_way.__exit__(Unreachable, late, None)
     clock.now += 1
     dial(breaker)

@@ -11,7 +11,7 @@ from mysql_wire.constants import ErrorCode
 from mysql_wire.errors import MalformedPacket, PacketTooLarge, TLSRequired, UnexpectedPacket, UnsupportedClient
 from mysql_wire.reply import ERRPacket
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.errors.tree import Draining, LoginError, Refused
+from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Draining, LoginError, Refused, Verdict
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.rds import failures
@@ -35,9 +35,9 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
         (failures.no_tls(TARGET), 2026, "HY000", "verified TLS only"),
         (failures.tls_failure(TARGET, ssl.SSLError(1, "x"), None, NOON), 2026, "HY000", "TLS"),
         (failures.credentials_too_late(1.5), 1045, "28000", "connect again"),
-        (failures.throttled(TARGET, "u", Refused("x", code=1045, sqlstate="28000"), 3.4), 1040, "08004", "3 s ago"),
+        (failures.throttled(TARGET, "u", refusals.refused(TARGET, "u", DENIED, FRESH), 3.4), 1040, "08004", "3 s ago"),
         (failures.sessions_in_use(TARGET), 1040, "08004", "max_sessions"),
-        (failures.account_sessions_in_use(TARGET, "app"), 1040, "08004", "max_sessions_per_account"),
+        (failures.account_sessions_in_use(TARGET, "app", 5), 1040, "08004", "max_sessions_per_account"),
         (failures.greeting_changed(TARGET, b"8.4.0"), 1105, "HY000", "connect again"),
         (failures.not_an_iam_user(TARGET, "u", "why"), 1045, "28000", "AWSAuthenticationPlugin AS 'RDS'"),
         (refusals.refused(TARGET, "u", DENIED, FRESH), 1045, "28000", "rds-db:connect"),
@@ -45,7 +45,7 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
         (refusals.refused(TARGET, "u", ERRPacket(1040, "08004", b"Too many"), None), 1040, "08004", "max_connections"),
         (refusals.refused(TARGET, "u", ERRPacket(1524, "HY000", b"not loaded"), None), 1524, "HY000", "IAM"),
         (refusals.refused(TARGET, "u", ERRPacket(1129, "HY000", b"blocked"), None), 1129, "HY000", "FLUSH HOSTS"),
-        (Draining("the proxy is shutting down"), 1053, "08S01", "shutting down"),
+        (Draining("stopping"), 1053, "08S01", "being stopped"),
     ],
 )
 def test_failures_have_their_code_and_say_what_to_do(error: LoginError, code: int, sqlstate: str, words: str) -> None:
@@ -53,7 +53,7 @@ def test_failures_have_their_code_and_say_what_to_do(error: LoginError, code: in
     assert (packet.code, packet.sqlstate) == (code, sqlstate)
     assert words in packet.message.decode()
     assert packet.message.startswith(b"rds-iam-proxy: ")
-    assert len(packet.message) <= refusals.MAX_TEXT
+    assert len(packet.message) <= MAX_TEXT_BYTES
     assert b"\n" not in packet.message
 
 
@@ -64,12 +64,8 @@ def test_an_err_of_rds_that_speaks_for_itself_passes() -> None:
 
 def test_a_refused_token_is_told_from_a_refused_user() -> None:
     fresh, old = (refusals.refused(TARGET, "u", DENIED, sent) for sent in (FRESH, replace(FRESH, is_old=True)))
-    assert isinstance(fresh, Refused)
-    assert isinstance(old, Refused)
-    assert (fresh.token_refused, fresh.old_token, old.old_token) == (True, False, True)
-    without = refusals.refused(TARGET, "u", DENIED, None)
-    assert isinstance(without, Refused)
-    assert not without.token_refused
+    assert (fresh.verdict, old.verdict) == (Verdict.TOKEN_REFUSED, Verdict.OLD_TOKEN)
+    assert refusals.refused(TARGET, "u", DENIED, None).verdict is Verdict.EXPLAINED
 
 
 def test_the_log_has_what_rds_said_and_what_the_clock_says() -> None:
@@ -123,27 +119,31 @@ def test_longest_names_leave_room_for_what_to_do() -> None:
 
 
 def test_long_texts_are_cut_between_characters() -> None:
-    message = refusals.err_packet(Refused("ä" * 500, code=1, sqlstate="HY000")).message
-    assert len(message) <= refusals.MAX_TEXT
+    message = refusals.err_packet(Refused("passed-on", Verdict.PASSED_ON, 1, "HY000", answer="ä" * 500)).message
+    assert len(message) <= MAX_TEXT_BYTES
     assert message.decode().endswith("...")
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "has_sqlstate"),
+    ("error", "code"),
     [
-        (MalformedPacket("x"), 1043, True),
-        (PacketTooLarge("x"), 1043, True),
-        (UnexpectedPacket("x"), 1156, True),
-        (UnsupportedClient("x"), 1251, False),
-        (TLSRequired("x"), 3159, True),
+        (MalformedPacket("x"), 1043),
+        (PacketTooLarge("x"), 1043),
+        (UnexpectedPacket("x"), 1156),
+        (UnsupportedClient("x"), 1251),
+        (TLSRequired("x"), 3159),
     ],
 )
-def test_broken_logins(error: MalformedPacket, code: int, has_sqlstate: bool) -> None:
-    assert refusals.broken_login(error).code == code
-    assert refusals.has_sqlstate(error) is has_sqlstate
+def test_broken_logins(error: MalformedPacket, code: int) -> None:
+    assert refusals.err_packet(refusals.broken_login(error)).code == code
 
 
 def test_access_denied_reads_as_a_server_s_and_escapes_the_name() -> None:
-    packet = refusals.access_denied(b"a\x1bb", "localhost", using_password=True)
+    failure, other = (
+        refusals.access_denied(b"a\x1bb", "localhost", using_password=True, is_known=known) for known in (True, False)
+    )
+    packet = refusals.err_packet(failure)
+    assert packet == refusals.err_packet(other)
+    assert (failure.reason, other.reason) == ("wrong password", "unknown user")
     assert packet.message == rb"Access denied for user 'a\x1bb'@'localhost' (using password: YES)"
     assert packet.code == ErrorCode.ER_ACCESS_DENIED_ERROR

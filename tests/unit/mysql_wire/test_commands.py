@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mysql_wire.commands import MAX_KILL_PAYLOAD, CommandScanner
+from kit.work import lines_run
+from mysql_wire.commands import MAX_KILL_PAYLOAD, MAX_PACKETS, TAIL_LENGTH, CommandScanner
 from mysql_wire.constants import Capability, Command
-from mysql_wire.errors import PacketTooLarge, UnexpectedPacket
+from mysql_wire.errors import LocalProtocolError, PacketTooLarge, ProtocolError, UnexpectedPacket
 from mysql_wire.packet import Header, frame
 
 OURS, THEIRS = 0x70000001, 4711
@@ -35,6 +36,8 @@ def _feed(scanner: CommandScanner, data: bytes, cuts: list[int]) -> bytes:
     start = 0
     for end in [*sorted(cut % (len(data) + 1) for cut in cuts), len(data)]:
         out += scanner.feed(memoryview(data)[start:end])
+        while scanner.has_more:
+            out += scanner.more()
         start = end
     return bytes(out)
 
@@ -50,6 +53,16 @@ KILLS = [
     (b" KILL %d", True),
     (b"\r\n\tKILL %d", True),
     (b"\v\fKILL %d", True),
+    (b"--\nKILL %d", True),
+    (b"/**/" * 40 + b"KILL %d", True),
+    (b"/*/ no end yet */ KILL %d", True),
+    (b"/* KILL %d", False),
+    (b"--KILL %d", False),
+    (b"KILL %d 5", False),
+    (b"KILL QUERY HARD %d", False),
+    (b"KILL %d;;", False),
+    (b"KILL 0%d", False),
+    (b"/*M! KILL */ KILL %d", False),
     (b"\x00\x01KILL QUERY %d", False),  # without QUERY_ATTRIBUTES these two bytes are text
     (b"KILL QUERY %d; SELECT 1", False),
     (b"KILL QUERY ID %d", False),
@@ -127,6 +140,120 @@ def test_packet_cut_by_the_end_of_the_stream_is_given_out() -> None:
     assert bytes(scanner.feed(memoryview(_query(b"KILL 7")[:7]))) == b""
     assert not scanner.at_boundary
     assert scanner.flush() == _query(b"KILL 7")[:7]
+
+
+FLOODS = [
+    frame(b"\x19\x01\0\0\0", 0),  # COM_STMT_CLOSE is never answered
+    frame(b"\x0e", 0),
+    frame(b"", 0),
+    frame(b"\x03" + b"/**/" * 58 + b"KILL x", 0),
+    frame(b"\x03KILL %d" % OURS, 0),
+    frame(b"\x0c\x01\0\0\x70", 0),
+]
+LINES_PER_PACKET = 60 + 8 * MAX_KILL_PAYLOAD
+
+
+@pytest.mark.parametrize("packet", FLOODS, ids=range(len(FLOODS)))
+@pytest.mark.parametrize("tail", [b"", b"\xff\xfb" * 300], ids=["", "tail"])
+def test_a_flood_of_packets_is_looked_at_in_turns(packet: bytes, tail: bytes) -> None:
+    scanner = _scanner(Capability.LOCAL_FILES)
+    scanner.answered(memoryview(tail))
+    flood = memoryview(packet * (3 * MAX_PACKETS + 1))
+    once = 60 + 2 * TAIL_LENGTH  # the tail is looked through for the first packet only
+    comments = b"/**/" in packet
+    per_packet = LINES_PER_PACKET if comments else 150
+    assert lines_run(lambda: scanner.feed(flood), below="mysql_wire") <= once + MAX_PACKETS * per_packet
+    assert scanner.commands == MAX_PACKETS
+    assert not scanner.at_boundary
+    turns = 1
+    while scanner.has_more:
+        assert lines_run(scanner.more, below="mysql_wire") <= 60 + MAX_PACKETS * per_packet
+        turns += 1
+    assert turns == 4
+    assert scanner.at_boundary
+
+
+@given(st.binary(max_size=2000), st.binary(max_size=TAIL_LENGTH), st.lists(st.integers(0, 2000), max_size=6))
+def test_the_work_of_one_turn_is_bounded_for_any_bytes(data: bytes, tail: bytes, cuts: list[int]) -> None:
+    scanner = _scanner(Capability.LOCAL_FILES | Capability.QUERY_ATTRIBUTES)
+    scanner.answered(memoryview(tail))
+    start = 0
+    for end in [*sorted(cut % (len(data) + 1) for cut in cuts), len(data)]:
+        part = memoryview(data)[start:end]
+        try:
+            lines = lines_run(lambda part=part: scanner.feed(part), below="mysql_wire")  # type: ignore[misc]
+        except ProtocolError:
+            return
+        assert lines <= 200 + 2 * TAIL_LENGTH + 30 * len(part) + 8 * MAX_KILL_PAYLOAD
+        start = end
+
+
+def test_nothing_is_fed_while_there_is_more() -> None:
+    scanner = _scanner()
+    scanner.feed(memoryview(frame(b"\x0e", 0) * (MAX_PACKETS + 1)))
+    with pytest.raises(LocalProtocolError):
+        scanner.feed(memoryview(frame(b"\x0e", 0)))
+    assert bytes(scanner.more()) == frame(b"\x0e", 0)
+    scanner.feed(memoryview(frame(b"\x0e", 0)))
+
+
+def test_what_waits_for_its_turn_is_a_copy() -> None:
+    scanner, buffer = _scanner(), bytearray(frame(b"\x0e", 0) * (MAX_PACKETS + 1))
+    scanner.feed(memoryview(buffer))
+    buffer[:] = bytes(len(buffer))
+    assert bytes(scanner.more()) == frame(b"\x0e", 0)
+
+
+def test_packets_that_wait_are_given_up_at_the_end() -> None:
+    scanner = _scanner()
+    scanner.feed(memoryview(frame(b"\x0e", 0) * (MAX_PACKETS + 1)))
+    assert scanner.flush() == b""
+    assert not scanner.has_more
+
+
+def test_change_user_is_refused_with_a_command_behind_it_in_any_turn() -> None:
+    scanner = _scanner()
+    scanner.feed(memoryview(frame(b"\x0e", 0) * MAX_PACKETS + frame(b"\x11app\0\0shop\0", 0) + frame(b"\x0e", 0)))
+    with pytest.raises(UnexpectedPacket):
+        scanner.more()
+
+
+@given(cuts=st.lists(st.integers(0, 10), max_size=5))
+def test_quit_passes_unless_it_is_to_be_kept(cuts: list[int]) -> None:
+    ping, leave = frame(b"\x0e", 0), frame(b"\x01", 0)
+    assert _feed(_scanner(), ping + leave, cuts) == ping + leave
+    scanner = CommandScanner(NO_CAPABILITIES, _kill_target, keep_quit=True)
+    assert _feed(scanner, ping + leave, cuts) == ping
+    assert scanner.kept_quit
+    assert scanner.has_quit
+    assert scanner.at_boundary
+    assert scanner.behind_quit == 0
+
+
+def test_bytes_behind_a_kept_quit_are_counted_and_not_looked_at() -> None:
+    scanner = CommandScanner(NO_CAPABILITIES, _kill_target, keep_quit=True)
+    assert _feed(scanner, frame(b"\x01", 0) + frame(b"\x11app", 0), []) == b""
+    assert scanner.behind_quit == 8
+    assert scanner.change_user is None
+
+
+def test_a_quit_that_is_none_is_not_kept() -> None:
+    for packet in (frame(b"\x01x", 0), frame(b"\x01", 1)):  # both pass: more than the command; file data
+        scanner = CommandScanner(NO_CAPABILITIES, _kill_target, keep_quit=True)
+        assert _feed(scanner, packet, []) == packet
+        assert not scanner.kept_quit
+
+
+@pytest.mark.parametrize("command", [0x1B, 0x12, 0x15, 0x1E])
+@given(cuts=st.lists(st.integers(0, 12), max_size=5))
+@settings(max_examples=20)
+def test_what_a_reset_does_not_undo_is_told(command: int, cuts: list[int]) -> None:
+    scanner = _scanner(allow_replication=True)
+    _feed(scanner, frame(b"\x0e", 0), [])
+    assert scanner.pinned_by is None
+    _feed(scanner, frame(bytes((command, 0, 0)), 0), cuts)
+    _feed(scanner, frame(b"\x1b\0\0", 0), [])
+    assert scanner.pinned_by == command
 
 
 def test_empty_command_counts_and_passes() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pymysql._auth import scramble_caching_sha2, scramble_native_password
 
 from mysql_wire.constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD
-from mysql_wire.passwords import Verifier, native_scramble, sha2_scramble
+from mysql_wire.passwords import Decoys, Verifier, native_scramble, sha2_scramble
 
 NONCE = b"0123456789abcdefghij"
 
@@ -49,3 +49,36 @@ def test_bad_text_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"hex") as caught:
         Verifier.parse(text)
     assert "zz" not in str(caught.value)
+
+
+WHOLE = (Verifier.of(b"whole"),)
+NATIVE_ONLY = (Verifier(native=WHOLE[0].native, sha2=None),)
+ROTATED = (Verifier.of(b"new"), Verifier(native=None, sha2=WHOLE[0].sha2))
+NAMES = [b"user%d" % number for number in range(200)]
+
+
+def _kinds(verifiers: tuple[Verifier, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(verifier.plugins for verifier in verifiers)
+
+
+def test_unknown_names_look_like_the_accounts_that_there_are() -> None:
+    assert {_kinds(Decoys([NATIVE_ONLY]).of(name)) for name in NAMES} == {_kinds(NATIVE_ONLY)}
+    accounts = [WHOLE, NATIVE_ONLY, ROTATED]
+    decoys = Decoys(accounts)
+    for account in accounts:
+        assert 30 < sum(_kinds(decoys.of(name)) == _kinds(account) for name in NAMES) < 110
+    assert {_kinds(Decoys([()]).of(name)) for name in NAMES} == {_kinds(WHOLE)}
+
+
+def test_an_unknown_name_looks_the_same_each_time() -> None:
+    before, after = Decoys([WHOLE, NATIVE_ONLY]), Decoys([WHOLE, NATIVE_ONLY])
+    assert [before.of(name) for name in NAMES] == [after.of(name) for name in NAMES]
+    other = Decoys([WHOLE, (Verifier.of(b"another"),)])
+    assert [before.of(name) for name in NAMES] != [other.of(name) for name in NAMES]
+
+
+def test_decoys_share_nothing_with_an_account_or_with_each_other() -> None:
+    decoys = Decoys([WHOLE])
+    digests = [digest for name in NAMES for verifier in decoys.of(name) for digest in (verifier.native, verifier.sha2)]
+    assert len({*digests, WHOLE[0].native, WHOLE[0].sha2}) == 2 * len(NAMES) + 2
+    assert Decoys([], secret=b"a").of(b"x") != Decoys([], secret=b"b").of(b"x")

@@ -4,13 +4,18 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymysql._auth import scramble_caching_sha2, scramble_native_password
 
 from mysql_wire.capabilities import LOGIN_CAPABILITIES
-from mysql_wire.constants import Capability, MariaDBCapability, Status
+from mysql_wire.constants import Capability, ErrorCode, MariaDBCapability, Status
 from mysql_wire.errors import (
+    CompressionNotOffered,
     LocalProtocolError,
+    MalformedCommand,
     MalformedPacket,
+    ProtocolError,
     RemoteProtocolError,
     TLSRequired,
     UnexpectedPacket,
@@ -35,6 +40,10 @@ OK_PAYLOAD = b"\0\0\0\x02\0\0\0"
 def _nonces() -> Iterator[bytes]:
     for digit in b"123456789":
         yield bytes((digit,)) * 20
+
+
+NO = ERRPacket(1045, "28000", b"no")
+PLAIN = LoginRequest(b"app", None, 45, 1 << 24, LOGIN_CAPABILITIES, MariaDBCapability(0))
 
 
 def _lookup(user: bytes) -> tuple[Verifier, ...]:
@@ -199,16 +208,71 @@ def test_listener_that_requires_tls() -> None:
 @pytest.mark.parametrize("payload", [b"\x85\xa6\xff\xff\xff" + b"root\0", b"\x00\x00"])
 def test_clients_from_before_4_1_are_unsupported(payload: bytes) -> None:
     payload = (int.from_bytes(payload[:2], "little") & ~Capability.PROTOCOL_41).to_bytes(2, "little") + payload[2:]
+    client = Client()
     with pytest.raises(UnsupportedClient):
-        Client().send(payload)
+        client.send(payload)
+    assert b"#" not in client.login.failure(NO)
+
+
+def test_an_error_in_place_of_the_greeting_has_no_sqlstate() -> None:
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    assert login.failure(NO)[4:] == NO.encode(with_sqlstate=False)
+    assert Client().login.failure(NO)[4:] == NO.encode()
+
+
+def test_an_error_after_change_user_has_its_sqlstate() -> None:
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    with pytest.raises(MalformedPacket):
+        login.change_user(b"\x11", PLAIN, b"n" * 20)
+    assert login.failure(NO)[4:] == NO.encode()
 
 
 def test_capabilities_that_were_not_offered_are_ignored() -> None:
     client = Client()
-    extra = Capability.COMPRESS | Capability.ZSTD_COMPRESSION_ALGORITHM | Capability.MULTI_FACTOR_AUTHENTICATION
+    extra = Capability.MULTI_FACTOR_AUTHENTICATION | Capability.CAPABILITY_EXTENSION | Capability.REMEMBER_OPTIONS
     client.send(client.response(scramble_caching_sha2(PASSWORD, client.greeting.nonce), SHA2, extra=extra))
     assert client.login.request is not None
     assert not client.login.request.capabilities & extra
+
+
+@pytest.mark.parametrize("flag", [Capability.COMPRESS, Capability.ZSTD_COMPRESSION_ALGORITHM])
+def test_compression_that_was_not_offered_is_refused(flag: Capability) -> None:
+    client = Client()
+    answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
+    with pytest.raises(CompressionNotOffered):
+        client.send(client.response(answer, SHA2, extra=flag))
+    with pytest.raises(LocalProtocolError):
+        client.login.verify()
+    assert client.login.failure(ERRPacket(1043, "08S01", b"no"))[3] == 2
+
+
+@pytest.mark.parametrize(
+    ("identity", "plugin", "answer", "using_password"),
+    [
+        (MYSQL, SHA2, b"", False),
+        (MYSQL, SHA2, b"\0", False),
+        (MYSQL, SHA2, b"\0\0", True),
+        (MYSQL, SHA2, b"x" * 32, True),
+        (MARIADB, NATIVE, b"", False),
+        (MARIADB, NATIVE, b"\0", True),
+    ],
+)
+def test_what_clients_send_for_no_password(
+    identity: ServerIdentity, plugin: str, answer: bytes, using_password: bool
+) -> None:
+    client = Client(identity)
+    assert client.send(client.response(answer, plugin)) is Answered.ANSWERED
+    assert client.login.using_password == using_password
+    assert not client.login.verify()
+
+
+@pytest.mark.parametrize("payload", [b"\x11", b"\x11app", b"\x11app\0\x14short", b"\x11app\0\0", b"\x0eapp\0\0shop\0"])
+def test_change_user_that_cannot_be_parsed_is_no_command(payload: bytes) -> None:
+    before = LoginRequest(b"app", None, 45, 0, LOGIN_CAPABILITIES, MariaDBCapability(0))
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20)
+    with pytest.raises(MalformedCommand):
+        login.change_user(payload, before, b"l" * 20)
+    assert login.failure(ERRPacket(ErrorCode.ER_UNKNOWN_COM_ERROR, "08S01", b"Unknown command"))[3] == 1
 
 
 def test_change_user_is_always_answered_by_a_switch() -> None:
@@ -256,7 +320,8 @@ def test_certificate_proof_only_over_tls_by_native_towards_mariadb() -> None:
 
 
 def test_a_peer_that_the_system_vouches_for_needs_no_password() -> None:
-    for answer, packets in ((b"", OK_PAYLOAD), (b"x" * 32, b"\x01\x03\x07\0\0\x03" + OK_PAYLOAD)):
+    fast = b"\x01\x03\x07\0\0\x03" + OK_PAYLOAD
+    for answer, packets in ((b"", OK_PAYLOAD), (b"\0", OK_PAYLOAD), (b"x" * 32, fast)):
         client = Client()
         client.send(client.response(answer, SHA2))
         client.login.accept_peer()
@@ -284,3 +349,36 @@ def test_libmariadb_is_asked_again_over_the_last_nonce() -> None:
     login.sequence.accept(Header(20, 2))
     login.receive(scramble_native_password(PASSWORD, b"l" * 20))
     assert login.verify()
+
+
+@given(
+    st.lists(
+        st.sampled_from(["greeting", "receive", "switched", "tls", "verify", "vouch", "success", "failure"]), max_size=8
+    )
+)
+def test_calls_in_any_order_let_nobody_in_without_a_proof(calls: list[str]) -> None:
+    login = ServerLogin(MYSQL, 1, _lookup, nonce=lambda: b"n" * 20, tls=True)
+    request = LoginRequest(b"app", None, 45, 0, LOGIN_CAPABILITIES, MariaDBCapability(0))
+    wrong = HandshakeResponse41(request, b"x" * 32, SHA2).encode()
+    vouched = False
+    for call in calls:
+        try:
+            match call:
+                case "greeting":
+                    login.greeting()
+                case "receive" | "switched":
+                    login.receive(wrong if call == "receive" else b"x" * 20)
+                case "tls":
+                    login.tls_established()
+                case "verify":
+                    assert not login.verify()
+                case "vouch":
+                    login.accept_peer()
+                    vouched = True
+                case "success":
+                    login.success(OK)
+                    assert vouched
+                case "failure":
+                    login.failure(ERRPacket(1045, "28000", b"no"))
+        except ProtocolError:
+            continue

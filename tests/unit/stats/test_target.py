@@ -2,7 +2,7 @@
 
 import pytest
 
-from rds_iam_proxy.errors.tree import CredentialsError, Limited, Refused, Unreachable
+from rds_iam_proxy.errors.tree import CredentialsError, Denied, Limited, LoginError, Refused, Unreachable, Verdict
 from rds_iam_proxy.mysql.program_name import client_program
 from rds_iam_proxy.rds.login import Step
 from rds_iam_proxy.stats.histogram import Histogram
@@ -10,7 +10,12 @@ from rds_iam_proxy.stats.phases import Phase, PhaseTimer
 from rds_iam_proxy.stats.refused import UNTOLD_SECONDS, RefusedLogin
 from rds_iam_proxy.stats.target import MAX_DB_USERS, MAX_ERRORS, Health, TargetWatch
 
-REFUSED = Refused("no", code=1045, sqlstate="28000")
+REFUSED = Refused("passed-on", Verdict.PASSED_ON, 1045, "28000", answer="no")
+
+
+def refused_login(user: str, error: LoginError | None = None) -> RefusedLogin:
+    error = error or Denied("too-many-failures")
+    return RefusedLogin(user, "127.0.0.1", 1045, error.shown, error)
 
 
 class Clock:
@@ -59,7 +64,9 @@ def test_a_target_nobody_has_tried_is_starting(watch: TargetWatch) -> None:
     assert watch.health(breaker_open=False)[0] is Health.STARTING
 
 
-@pytest.mark.parametrize("error", [Unreachable("no route"), CredentialsError("no keys")])
+@pytest.mark.parametrize(
+    "error", [Unreachable("cname-unknown", host="db"), CredentialsError("credentials-too-late", seconds=1.0)]
+)
 def test_a_target_that_nobody_can_reach_is_down_until_a_login_works(
     watch: TargetWatch, error: Unreachable | CredentialsError
 ) -> None:
@@ -85,7 +92,7 @@ def test_one_refused_user_does_not_make_a_target_unready(watch: TargetWatch) -> 
 
 def test_our_own_limits_say_nothing_about_the_target(watch: TargetWatch) -> None:
     watch.attempted("alice", None)
-    watch.attempted("alice", Limited("too many"))
+    watch.attempted("alice", Limited("no-room"))
     assert watch.health(breaker_open=False) == (Health.READY, "")
 
 
@@ -98,14 +105,14 @@ def test_an_attempt_that_is_broken_off_counts_as_none(watch: TargetWatch) -> Non
 def test_what_is_remembered_is_bounded(watch: TargetWatch) -> None:
     for number in range(2 * MAX_DB_USERS):
         watch.attempted(f"user {number}", None)
-        watch.refuse(RefusedLogin(f"user {number}", "127.0.0.1", "unknown user", 1045, "no", ""))
+        watch.refuse(refused_login(f"user {number}"))
     assert len(watch.attempts) == MAX_DB_USERS
     assert len(watch.errors) == MAX_ERRORS
-    assert watch.refused["unknown user"] == 2 * MAX_DB_USERS
+    assert watch.refused["too many failures"] == 2 * MAX_DB_USERS
 
 
 def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWatch) -> None:
-    one, other = (RefusedLogin(user, "127.0.0.1", "wrong password", 1045, "no", "") for user in ("a", "b"))
+    one, other = (refused_login(user) for user in ("a", "b"))
     for key in (one, other, one):
         clock.time += 1
         watch.refuse(key)
@@ -116,13 +123,16 @@ def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWa
 
 def test_errors_that_differ_in_numbers_only_are_one_with_the_latest_text(watch: TargetWatch) -> None:
     for seconds in (8.0, 7.5):
-        watch.refuse(RefusedLogin("a", "127.0.0.1", "limited", 1040, f"not within {seconds} s", ""))
+        watch.refuse(refused_login("a", CredentialsError("credentials-too-late", seconds=seconds)))
     (seen,) = watch.errors.values()
-    assert (seen.count, seen.latest.text) == (2, "not within 7.5 s")
+    assert (seen.count, seen.latest.error.values) == (2, {"seconds": 7.5})
+    for host in ("db-1", "db-2"):
+        watch.refuse(refused_login("a", Unreachable("cname-unknown", host=host)))
+    assert len(watch.errors) == 3, "a number in a name is no measure"
 
 
 def test_log_tells_an_error_once_and_then_how_often_it_came_again(clock: Clock, watch: TargetWatch) -> None:
-    one, other = (RefusedLogin(user, "127.0.0.1", "wrong password", 1045, "no", "") for user in ("a", "b"))
+    one, other = (refused_login(user) for user in ("a", "b"))
     assert [watch.refuse(error) for error in (one, one, other, one)] == [True, False, True, False]
     assert watch.tell_again() == [], "not before the time is up"
     clock.time += UNTOLD_SECONDS
@@ -137,10 +147,10 @@ def test_log_tells_an_error_once_and_then_how_often_it_came_again(clock: Clock, 
 
 
 def test_count_of_an_error_that_is_forgotten_is_still_told(watch: TargetWatch) -> None:
-    first = RefusedLogin("first", "127.0.0.1", "unknown user", 1045, "no", "")
+    first = refused_login("first")
     assert [watch.refuse(first), watch.refuse(first)] == [True, False]
     for number in range(MAX_ERRORS):
-        assert watch.refuse(RefusedLogin(f"user {number}", "127.0.0.1", "unknown user", 1045, "no", ""))
+        assert watch.refuse(refused_login(f"user {number}"))
     assert watch.tell_again() == [(first, 1)]
     assert watch.tell_again() == []
 

@@ -11,8 +11,7 @@ from ...aws.clock import ClockWatch
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
 from ...config import Target
-from ...errors.symptoms import SYMPTOMS
-from ...errors.tree import LoginError, TLSFailure
+from ...errors.tree import LoginError, Refused, TLSFailure
 from ...logs import printable
 from ...mysql.probe import PROBE_REQUEST
 from ...mysql.rds_login import RDSLogin
@@ -119,9 +118,8 @@ def _findings(
 
 def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
     """With the remedy of the table's row; `advice` goes in front where RDS refused the token."""
-    row = next((row for row in SYMPTOMS.values() if row.reads(failure.text)), None)
-    remedy = "" if row is None else row.remedy
-    if row is not None and row.key in ("token-refused", "wrong-region", "clock-moved") and advice:
+    remedy = failure.row.remedy
+    if advice and isinstance(failure, Refused) and failure.verdict.is_of_token:
         remedy = f"{advice} {remedy.partition(_PARAGRAPH)[0]}"  # the rest leads to here
     details = (failure.detail,) if failure.detail else ()
     return Finding(step, Status.FAILED, failure.text, details=details, advice=" ".join(remedy.split()))

@@ -1,6 +1,6 @@
 """Every way a login can fail: the symptom, what the client reads, why, and what to do. A table, no logic.
 
-`refusals` takes its texts from here, and docs/troubleshooting.md is made from it. What is long goes to the log or the
+Errors name their row, and docs/troubleshooting.md is made from all of them. What is long goes to the log or the
 document: a client gets one line of at most 400 bytes.
 """
 

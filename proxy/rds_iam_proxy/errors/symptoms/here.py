@@ -1,36 +1,58 @@
 """What fails here: the proxy's own limits, and the client's login."""
 
-from mysql_wire.constants import ErrorCode
-
 from .row import Symptom
 
-_DENIED = ErrorCode.ER_ACCESS_DENIED_ERROR
-_FULL = ErrorCode.ER_CON_COUNT_ERROR
-_OTHER = ErrorCode.ER_UNKNOWN_ERROR
+_MORE = "try again or raise logins_per_second (AWS: under 200/s per instance)"
+_LESS = "try again; make fewer connections, or reuse them"
+_LOWERED = "RDS throttled logins lately, so the proxy lets fewer begin; the rate comes back by itself."
+
+_DENIED = "Access denied for user '{user}'@'{host}' (using password: {using})"
+_LOG_IN_AS = (
+    "Log in as `--user` with the password of `--password-env` or `--password-file`, not with an IAM token. The proxy's"
+    " log says whether it was the user or the password."
+)
 
 HERE = (
     Symptom(
         "limiter",
         "Too many logins wait",
-        _FULL,
-        "no login to {endpoint} {became} free within {seconds} s ({limit}, {waiting} waiting); {advice}",
+        "limited",
+        f"no login to {{endpoint}} {{became}} free within {{seconds:.1f}} s (limit {{rate:g}}/s, {{waiting}} waiting);"
+        f" {_MORE}",
         "The proxy lets `logins_per_second` logins begin (100, less while RDS throttles), in turns between accounts,"
         " and a login waits `login_wait` (8 s) at most. One that cannot make it is told at once.",
         "Keep connections open for longer. Raise `logins_per_second`, well below AWS's 200, if nobody else uses the"
         " instance's share.",
     ),
     Symptom(
+        "limiter-lowered",
+        "Too many logins wait while RDS throttles",
+        "limited",
+        "no login to {endpoint} {became} free within {seconds:.1f} s (limit {rate:.1f}/s since RDS throttled,"
+        f" {{waiting}} waiting); {_LESS}",
+        _LOWERED,
+        "Keep connections open for longer, on all hosts together: RDS counts the logins of all of them.",
+    ),
+    Symptom(
         "queue-full",
         "Too many logins wait already",
-        _FULL,
-        "{waiting} logins to {endpoint} wait already ({limit}); {advice}",
+        "limited",
+        f"{{waiting}} logins to {{endpoint}} wait already (limit {{rate:g}}/s); {_MORE}",
         "At most 1,000 wait. An account with few of them takes a place from the one with most.",
         "As above.",
     ),
     Symptom(
+        "queue-full-lowered",
+        "Too many logins wait already while RDS throttles",
+        "limited",
+        f"{{waiting}} logins to {{endpoint}} wait already (limit {{rate:.1f}}/s since RDS throttled); {_LESS}",
+        f"At most 1,000 wait. {_LOWERED}",
+        "Keep connections open for longer, on all hosts together.",
+    ),
+    Symptom(
         "sessions",
         "All sessions of the target are in use",
-        _FULL,
+        "limited",
         "all {most} sessions of target {target} are in use; close some or raise max_sessions",
         "`max_sessions` (500) is the number of connections that the proxy may have to this target.",
         "Close idle ones; the log's lines `session ended` show who has many. Raise `max_sessions`, below RDS's own"
@@ -39,7 +61,7 @@ HERE = (
     Symptom(
         "account-sessions",
         "All sessions of the account are in use",
-        _FULL,
+        "limited",
         "account {account} uses all {most} sessions that it may have of target {target}; close some or raise"
         " max_sessions_per_account",
         "`max_sessions_per_account` keeps one account from using up the target.",
@@ -48,7 +70,7 @@ HERE = (
     Symptom(
         "greeting-changed",
         "The database was upgraded a moment ago",
-        _OTHER,
+        "greeting-changed",
         "{address} now answers as version {version}, which this connection was not greeted as; connect again",
         "The client was greeted as by the server of before, and some formats differ.",
         "Connect again.",
@@ -56,25 +78,50 @@ HERE = (
     Symptom(
         "stopping",
         "The proxy stops",
-        ErrorCode.ER_SERVER_SHUTDOWN,
-        "the proxy is {stopping}; connect again {later}",
+        "draining",
+        "the proxy is being stopped; connect again when it is back",
         "It was told to end.",
         "Connect again when it is back.",
     ),
     Symptom(
+        "listener-closed",
+        "The listener is closed",
+        "draining",
+        "this listener is being closed; connect again when it is back",
+        "The proxy stops, or the configuration no longer names the listener; this client had connected, and nobody had"
+        " greeted it yet.",
+        "Connect again when it is back, or where the configuration listens now.",
+    ),
+    Symptom(
+        "no-room",
+        "The proxy has no file descriptors for more clients",
+        "limited",
+        "too many connections for its file descriptors; raise the limit (ulimit -n)",
+        "Each session needs two file descriptors, and the process is near its limit.",
+        "Raise the hard limit (`ulimit -Hn`, `LimitNOFILE=` of the systemd unit), or lower `max_sessions`.",
+    ),
+    Symptom(
         "wrong-password",
-        "The user or password for the proxy is wrong",
+        "The password for the proxy is wrong",
+        "wrong password",
         _DENIED,
-        "Access denied for user '{user}'@'{host}' (using password: {using})",
         "RDS was not asked. The text is a server's, word for word, and does not tell whether the user exists.",
-        "Log in as `--user` with the password of `--password-env` or `--password-file`, not with an IAM token. The"
-        " proxy's log says whether it was the user or the password.",
+        _LOG_IN_AS,
+        verbatim=True,
+    ),
+    Symptom(
+        "unknown-user",
+        "The user is unknown to the proxy",
+        "unknown user",
+        _DENIED,
+        "RDS was not asked: no account of that name may use this target. The text is the same as for a wrong password.",
+        _LOG_IN_AS,
         verbatim=True,
     ),
     Symptom(
         "too-many-failures",
         "Too many wrong passwords",
-        _DENIED,
+        "too many failures",
         "too many wrong passwords for this account; one is checked a second now, try again later",
         "After ten in a row from one peer, its logins to this account are checked one a second, for a minute.",
         "Find the program with the old password. A right password still gets in.",
@@ -82,25 +129,57 @@ HERE = (
     Symptom(
         "tls-required",
         "The client must use TLS",
-        ErrorCode.ER_SECURE_TRANSPORT_REQUIRED,
+        "protocol",
         "Connections using insecure transport are prohibited by rds-iam-proxy: this listener requires TLS",
         'The listener has `tls = "required"`.',
         "Turn TLS on in the client (`--ssl-mode=REQUIRED`).",
+        detail="{fault}",
         verbatim=True,
     ),
     Symptom(
         "old-client",
         "The client is too old",
-        ErrorCode.ER_NOT_SUPPORTED_AUTH_MODE,
+        "protocol",
         "Client does not support authentication protocol requested by server; consider upgrading MySQL client",
         "It speaks the login protocol from before MySQL 4.1.",
         "Use a client from this century.",
+        detail="{fault}",
+        verbatim=True,
+    ),
+    Symptom(
+        "out-of-order",
+        "The client sends what has no place in a login",
+        "protocol",
+        "Got packets out of order",
+        "What came is no answer to what the proxy sent: another protocol perhaps, or a faulty client.",
+        "Check that the program speaks MySQL's protocol. The log's `detail` says what came.",
+        detail="{fault}",
+        verbatim=True,
+    ),
+    Symptom(
+        "bad-handshake",
+        "The client's login packet is broken",
+        "protocol",
+        "Bad handshake",
+        "Its fields do not fit together: another protocol perhaps, or a faulty client.",
+        "Check that the program speaks MySQL's protocol. The log's `detail` names the field.",
+        detail="{fault}",
+        verbatim=True,
+    ),
+    Symptom(
+        "login-too-large",
+        "The client's login packet is too large",
+        "protocol",
+        "Bad handshake: login packet too large",
+        "A login may have 128 KiB; the connection attributes are the only part of it that can be so long.",
+        "Have the client send fewer connection attributes. What speaks another protocol may look so, too.",
+        detail="{fault}",
         verbatim=True,
     ),
     Symptom(
         "login-timeout",
         "The client is silent",
-        ErrorCode.ER_NET_READ_INTERRUPTED,
+        "timeout",
         "Got timeout reading communication packets",
         "It connected and did not log in within 10 s: a port scan, a health check by bare TCP.",
         "Nothing, unless it was meant to log in.",
@@ -109,9 +188,35 @@ HERE = (
     Symptom(
         "internal",
         "A fault of the proxy",
-        _OTHER,
+        "internal",
         "internal error; its log has the details",
         "This should not happen.",
         "Report it, with the log's line `internal error` (run with `--log-level debug` for the traceback).",
+    ),
+    Symptom(
+        "session-stopped",
+        "The session ends because the proxy stops",
+        "ended",
+        "Server shutdown in progress; connect again when it is back",
+        "It was told to end, and the session was between two commands.",
+        "Connect again when it is back; a pool does that by itself.",
+    ),
+    Symptom(
+        "session-idle",
+        "The session was idle for too long",
+        "ended",
+        "The client was disconnected by the server because of inactivity. See idle_timeout ({seconds:g} s) of target"
+        " {target} of rds-iam-proxy for configuring this behavior.",
+        "Nothing was sent either way for the target's `idle_timeout`. MySQL's own text, but for the setting's name.",
+        "Connect again, or raise `idle_timeout`.",
+        verbatim=True,
+    ),
+    Symptom(
+        "session-ended",
+        "An operator ended the session",
+        "ended",
+        "an operator of the proxy ended this session; connect again",
+        "Somebody pressed the button on the status page.",
+        "Connect again; ask whoever runs the proxy why.",
     ),
 )
