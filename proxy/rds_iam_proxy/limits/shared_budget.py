@@ -105,7 +105,7 @@ class Answer(NamedTuple):
 
     now: int
     first: int
-    count: int
+    slots: int
     spacing: float
     next: int
     active: int
@@ -240,12 +240,12 @@ class SharedPermits:
         self._heard_at, self._received_at = sent, received
         self._pause, self._not_before = 0.0, received
         if self._refused and not ask.refused:
-            self.dropped += answer.count  # handed out before it knew
+            self.dropped += answer.slots  # handed out before it knew
         else:
             self._add(answer)
         if self._refused <= ask.refused:
             self._refused = 0
-        if ask.wanted and not answer.count and ask.heard:
+        if ask.wanted and not answer.slots and ask.heard:
             ahead = (answer.next - answer.now) / 1e6 - HORIZON_SECONDS
             self._not_before += max(_SETTLE_SECONDS, ahead + min(_AT_ONCE_SECONDS, 2 / self._fleet.rate))
 
@@ -274,7 +274,7 @@ class SharedPermits:
         return min(waiting, self._hold) - len(self._slots)
 
     def _add(self, answer: Answer) -> None:
-        for i in range(min(answer.count, 2 * self._hold - len(self._slots))):
+        for i in range(min(answer.slots, 2 * self._hold - len(self._slots))):
             at = self._clock.here(max(answer.now, answer.first + i * answer.spacing) / 1e6)
             self._slots.append(max(at, self._slots[-1]) if self._slots else at)
 

@@ -157,7 +157,7 @@ class Store:
         else:
             connection = Connection(**settings)
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

@@ -28,7 +28,7 @@ class Caller:
 
 
 def slots(answer: Answer) -> list[float]:
-    return [(answer.first + i * answer.spacing) / 1e6 for i in range(answer.count)]
+    return [(answer.first + i * answer.spacing) / 1e6 for i in range(answer.slots)]
 
 
 def fleet_of(store: LuaStore, count: int = 2, fleet: Fleet = FLEET) -> list[Caller]:
@@ -48,8 +48,8 @@ def test_slots_are_spaced_by_the_rate_and_not_further_ahead_than_the_horizon() -
     assert answer.spacing == pytest.approx(10_000)
     assert slots(answer)[0] == pytest.approx(store.now)
     assert slots(answer)[-1] <= store.now + HORIZON_SECONDS
-    assert one.ask(1000).count <= 1
-    assert one.ask(1000).count == 0
+    assert one.ask(1000).slots <= 1
+    assert one.ask(1000).slots == 0
 
 
 def test_a_quiet_time_leaves_a_small_burst_and_no_more() -> None:
@@ -64,7 +64,7 @@ def test_who_wants_nothing_leaves_it_to_the_others() -> None:
     one, two = fleet_of(store)
     given = 0
     for _ in range(400):
-        given += one.ask(30).count
+        given += one.ask(30).slots
         two.ask(0)
         store.now += 0.01
     assert given == pytest.approx(400 + 30, abs=2)
@@ -122,7 +122,7 @@ def test_the_dead_whose_places_are_taken_again_cost_nothing() -> None:
 def test_a_new_budget_waits_a_moment_for_its_other_proxies() -> None:
     store = LuaStore()
     one = Caller(store, "p0")
-    assert one.ask(10).count == 0, "nobody has said that it hears"
+    assert one.ask(10).slots == 0, "nobody has said that it hears"
     assert one.ask().rate == 50
     for _ in range(21):
         store.now += 0.25
@@ -137,7 +137,7 @@ def test_an_emptied_store_begins_after_the_last_slot_and_keeps_the_share_of_thos
     store.flush()
     one.ask()
     answer = one.ask(1000)
-    assert answer.count == 0
+    assert answer.slots == 0
     assert answer.rate == 50
     store.now += 0.02
     first = slots(one.ask(1000))[0]
@@ -169,8 +169,8 @@ def test_a_clock_that_jumps_ahead_does_not_bring_the_slots_of_that_time() -> Non
     held = two.ask(1000)
     store.now += 60
     one.at += 60  # its own clock has not moved: it says that it waited for nothing
-    assert one.ask(1000).first / 1e6 > store.now + HORIZON_SECONDS - 0.01 or one.ask(1000).count == 0
-    assert held.count
+    assert one.ask(1000).first / 1e6 > store.now + HORIZON_SECONDS - 0.01 or one.ask(1000).slots == 0
+    assert held.slots
 
 
 def test_a_clock_that_goes_back_stops_nobody_for_long() -> None:
@@ -183,7 +183,7 @@ def test_a_clock_that_goes_back_stops_nobody_for_long() -> None:
         caller.ask()
         caller.ask()
     store.now += HORIZON_SECONDS + 0.02
-    assert one.ask(1000).count > 0
+    assert one.ask(1000).slots > 0
     assert one.ask().rate == 100
 
 
@@ -191,7 +191,7 @@ def test_slow_rates_keep_their_distance_beyond_the_horizon() -> None:
     fleet = Fleet(rate=0.5, burst=1, size=1)
     store = LuaStore()
     (one,) = fleet_of(store, 1, fleet)
-    given = []
+    given: list[float] = []
     for _ in range(400):
         given += slots(one.ask(10))
         store.now += 0.05
@@ -221,7 +221,7 @@ def test_throttling_lowers_the_rate_of_all_once_a_second_and_time_raises_it_agai
 def test_a_database_that_bears_less_than_it_was_asked_for_is_given_what_it_had_borne_less_a_part() -> None:
     store = LuaStore()
     one, _ = fleet_of(store)
-    given = []
+    given: list[float] = []
     while len(given) < 60:
         given += slots(one.ask(2))
         store.now += 0.02
@@ -229,5 +229,5 @@ def test_a_database_that_bears_less_than_it_was_asked_for_is_given_what_it_had_b
     assert answer.bears == pytest.approx(60 * 0.85, abs=2)
     store.now += HORIZON_SECONDS
     later = one.ask(5)
-    after = slots(later)[0] if later.count else later.next / 1e6
+    after = slots(later)[0] if later.slots else later.next / 1e6
     assert after >= given[0] + 1 - 0.1, "the database still counts those of the second before"
