@@ -35,6 +35,9 @@ RIGHTS = (
 )  # fmt: skip
 """All that the script and its connection use."""
 
+_REFUSED_IN_SCRIPT = ("can't run this command", "has no permissions to run")
+"""How Redis 7.0 and Valkey 8.1 say of a command inside the script what they call NOPERM elsewhere."""
+
 Credentials = Callable[[], Awaitable[tuple[str, str]]]
 """User and password for the next connection. Raises LoginError."""
 
@@ -217,7 +220,7 @@ def _reason(exc: BaseException, place: StorePlace) -> str:
         inner = inner.__cause__ or inner.__context__
     if isinstance(exc, (TimeoutError, exceptions.TimeoutError)):
         return "no answer in time"
-    if isinstance(exc, exceptions.NoPermissionError):
+    if isinstance(exc, exceptions.NoPermissionError) or any(words in str(exc) for words in _REFUSED_IN_SCRIPT):
         return f"its user may not do that; `{acl_rule(place.user)}` suffices"
     if isinstance(exc, exceptions.AuthenticationError):
         return "it refuses user and password; see store_user, store_password_env, store_password_file, store_iam"
