@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Formatter
 
 from mysql_wire.constants import ErrorCode
-from rds_iam_proxy.errors.symptoms import AT_THE_START, CHAPTERS, Symptom
+from rds_iam_proxy.errors.symptoms import AT_THE_START, CHAPTERS, WHILE_IT_RUNS, Symptom
 from rds_iam_proxy.mysql.refusals import CODES, EXPLAINED
 
 PATH = Path(__file__).resolve().parent / "troubleshooting.md"
@@ -36,6 +36,9 @@ def text() -> str:
         parts += [_section(row) for row in rows]
     parts.append("## Before any login\n\nFaults of the configuration; `serve` ends with exit code 2, `check` with 1.\n")
     for shown, cause, remedy in AT_THE_START:
+        parts.append(f"### {shown}\n\n{cause}\n\n**What to do:** {remedy}\n")
+    parts.append("## While it runs\n\nLines of the log that are about no login.\n")
+    for shown, cause, remedy in WHILE_IT_RUNS:
         parts.append(f"### {shown}\n\n{cause}\n\n**What to do:** {remedy}\n")
     return "\n".join(parts)
 

@@ -1,5 +1,6 @@
 """Log lines: one event, one line, structured fields; text for people, JSON for machines. Decides no levels."""
 
+import atexit
 import json
 import logging
 import sys
@@ -8,14 +9,19 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from .log_writer import LogWriter, writer_to
+
 MAX_PRINTED = 64
 """Characters of a client's bytes that are shown."""
+
+EXIT_SECONDS = 1.0
+"""How long a process that ends waits for the reader of its last lines."""
 
 _MAX_FIELD = 2000
 _FIELDS = "rds_iam_proxy_fields"
 _OURS = "rds_iam_proxy"
 # At DEBUG, botocore logs signatures and session tokens.
-_KEPT_QUIET = ("boto3", "botocore", "urllib3")
+_KEPT_QUIET = ("boto3", "botocore", "botocore.tokens", "urllib3")
 
 
 def escaped(text: str) -> str:
@@ -88,10 +94,11 @@ def setup(
         format = "text" if stream.isatty() else "json"
     ours = logging.getLogger(_OURS)
     ours.setLevel(level.upper())
-    handler = _Handler(stream)
-    handler.setFormatter(_TextFormatter(ours) if format == "text" else _JSONFormatter(ours))
+    formatter = _TextFormatter(ours) if format == "text" else _JSONFormatter(ours)
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+    handler = next((old for old in _handlers() if old.stream is stream), None) or _Handler(stream)
+    handler.setFormatter(formatter)
+    for old in _handlers():
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
@@ -99,9 +106,50 @@ def setup(
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+def say(text: str) -> None:
+    """Lines for a person, between log lines and in their order. Never waits for the reader."""
+    for handler in _handlers():
+        handler.lines.put(text)
+
+
+def flush(seconds: float = EXIT_SECONDS) -> bool:
+    """Wait, at most so long, until all lines are written; a process that ends does so by itself."""
+    return all([handler.lines.flush(seconds) for handler in _handlers()])
+
+
+def dropped_lines() -> int:
+    """Lines that were not written, because the reader had stopped and too many waited for it."""
+    return sum(handler.lines.dropped for handler in _handlers())
+
+
+atexit.register(flush)
+
+
+def _handlers() -> "list[_Handler]":
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+
+
+class _Handler(logging.Handler):
+    """Formats in the thread that logs, so that nothing it is told can change, and never waits for the reader."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self.lines = LogWriter(writer_to(stream), self._dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.lines.put(self.format(record))
+        except Exception:
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:
         """A log that cannot be written ends no session, and logging's own report would show the record's values."""
+
+    def _dropped(self, count: int) -> str:
+        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "%s", ("log lines dropped",), None)
+        setattr(record, _FIELDS, {"lines": count, "why": "whoever reads this log had stopped"})
+        return self.format(record)
 
 
 class _Formatter(logging.Formatter):

@@ -1,5 +1,6 @@
 """The admin token: made on first use, kept, private."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -26,6 +27,22 @@ def test_one_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     _, path = admin_token(Admin(BIND), tmp_path)
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="delete the file"):
+        admin_token(Admin(BIND), tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "short"])
+def test_what_is_left_of_one_is_made_anew(tmp_path: Path, content: str) -> None:
+    """A start on a full disk may have left an empty file: with it anybody could end sessions."""
+    _, path = admin_token(Admin(BIND), tmp_path)
+    path.write_text(content)
+    token, _ = admin_token(Admin(BIND), tmp_path)
+    assert len(token) >= 32
+    assert path.read_bytes().strip() == token
+
+
+def test_a_fifo_in_its_place_is_a_fault(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "admin-token", 0o600)
+    with pytest.raises(ConfigError, match="no regular file"):
         admin_token(Admin(BIND), tmp_path)
 
 

@@ -32,6 +32,9 @@ class FixedSigner:
     def stamp(self) -> Stamp:
         return (None, None)
 
+    def close(self) -> None:
+        pass
+
     def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
         self.signed += 1
         signed_at = 10_000.0 - (self.age if self.signed == 1 else 0.0)

@@ -12,7 +12,6 @@ from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.make_certificate import make_ca
-from rds_iam_proxy.service.reload import FileWatch
 from rds_iam_proxy.service.wiring import Wiring, wire
 
 SHOP = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
@@ -99,16 +98,3 @@ def test_unusable_ca_file_is_a_fault(ca_file: Path) -> None:
     ca_file.unlink()
     with pytest.raises(ConfigError, match="No such file"):
         rewire(before, config(ca_file, shop))
-
-
-def test_file_has_changed_once_it_is_at_rest(tmp_path: Path) -> None:
-    path, missing = tmp_path / "file", tmp_path / "missing"
-    path.write_text("a")
-    watch = FileWatch([path, missing])
-    assert [watch.has_changed(), watch.has_changed()] == [False, False]
-    path.write_text("ab")
-    assert not watch.has_changed(), "it may still be written"
-    path.write_text("abc")
-    assert [watch.has_changed(), watch.has_changed(), watch.has_changed()] == [False, True, False]
-    missing.write_text("")
-    assert [watch.has_changed(), watch.has_changed()] == [False, True]

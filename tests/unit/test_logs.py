@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, printable, setup
+from rds_iam_proxy.errors.symptoms import WHILE_IT_RUNS
+from rds_iam_proxy.log_writer import MAX_WAITING_CHARACTERS
+from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, flush, printable, say, setup
 
 LOG = logging.getLogger("rds_iam_proxy.somewhere")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -19,6 +21,12 @@ class Terminal(io.StringIO):
         return True
 
 
+def written(stream: io.StringIO) -> str:
+    """What the log's thread has written when it has nothing more to write."""
+    assert flush(20)
+    return stream.getvalue()
+
+
 class Closed(io.StringIO):
     def write(self, text: str) -> int:
         raise BrokenPipeError
@@ -27,7 +35,7 @@ class Closed(io.StringIO):
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
     root = logging.getLogger()
-    names = ("rds_iam_proxy", "boto3", "botocore", "urllib3")
+    names = ("rds_iam_proxy", "boto3", "botocore", "botocore.tokens", "urllib3")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers, level = list(root.handlers), root.level
     yield
@@ -85,7 +93,7 @@ def test_text_line() -> None:
     setup("text", "info", stream)
     event(LOG, logging.INFO, "session closed", target="orders", seconds=1.23456789, ok=True, none=None, why="a b")
     assert re.fullmatch(
-        TIME + ' INFO    session closed target=orders seconds=1.234568 ok=true why="a b"\n', stream.getvalue()
+        TIME + ' INFO    session closed target=orders seconds=1.234568 ok=true why="a b"\n', written(stream)
     )
 
 
@@ -93,7 +101,7 @@ def test_json_line() -> None:
     stream = io.StringIO()
     setup("json", "info", stream)
     event(LOG, logging.WARNING, "session closed", target="orders", bytes=3, level="x", none=None)
-    line = json.loads(stream.getvalue())
+    line = json.loads(written(stream))
     assert re.fullmatch(TIME, line.pop("time"))
     assert line == {"level": "warning", "event": "session closed", "target": "orders", "bytes": 3}
 
@@ -103,7 +111,7 @@ def test_no_field_can_end_a_line_or_move_the_cursor(format: str) -> None:
     stream = io.StringIO()
     setup(format, "info", stream)  # type: ignore[arg-type]
     event(LOG, logging.INFO, "login refused", user='x" level=1\nfake\x1b[2J\u2028')
-    text = stream.getvalue()
+    text = written(stream)
     assert text.count("\n") == 1
     assert text.removesuffix("\n").isprintable()
     if format == "text":
@@ -116,14 +124,14 @@ def test_value_from_a_client_is_escaped_once() -> None:
     stream = io.StringIO()
     setup("text", "info", stream)
     event(LOG, logging.INFO, "login refused", user=printable(b"\x1b"))
-    assert stream.getvalue().endswith(" user=\\x1b\n")
+    assert written(stream).endswith(" user=\\x1b\n")
 
 
 @pytest.mark.parametrize(("stream", "first"), [(Terminal(), "2"), (io.StringIO(), "{")])
 def test_format_follows_the_stream(stream: io.StringIO, first: str) -> None:
     setup(stream=stream)
     event(LOG, logging.INFO, "listening")
-    assert stream.getvalue()[0] == first
+    assert written(stream)[0] == first
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
@@ -133,7 +141,7 @@ def test_level_is_that_of_our_logger_only(level: str) -> None:
     for name in ("rds_iam_proxy.x", "botocore.auth", "boto3", "urllib3", "asyncio"):
         for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
             logging.getLogger(name).log(number, "message")
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    lines = [json.loads(line) for line in written(stream).splitlines()]
     ours = [line["level"] for line in lines if "logger" not in line]
     assert ours == ["debug", "info", "warning", "error"][-len(ours) :]
     assert ours[0] == level
@@ -147,7 +155,7 @@ def test_setting_up_again_replaces_the_first() -> None:
     setup("text", "info", first)
     setup("text", "info", second)
     event(LOG, logging.INFO, "once")
-    assert (first.getvalue(), second.getvalue().count("once")) == ("", 1)
+    assert (written(first), written(second).count("once")) == ("", 1)
 
 
 def failure() -> ValueError:
@@ -164,7 +172,7 @@ def test_traceback_is_shown_at_debug_level_only_and_without_locals(format: str) 
         stream = io.StringIO()
         setup(format, level, stream)  # type: ignore[arg-type]
         event(LOG, logging.ERROR, "unexpected", exception=failure())
-        text = stream.getvalue()
+        text = written(stream)
         assert text.count("\n") == 1
         assert "ValueError: two" in text
         assert ("Traceback" in text) == (level == "debug")
@@ -176,10 +184,49 @@ def test_exception_of_a_library_is_one_line() -> None:
     setup("text", "info", stream)
     exc = failure()
     logging.getLogger("asyncio").error("lost\ntask", exc_info=(type(exc), exc, None))
-    assert stream.getvalue().endswith(r' ERROR   lost\ntask logger=asyncio error="ValueError: two\nlines of 6"' + "\n")
+    assert written(stream).endswith(r' ERROR   lost\ntask logger=asyncio error="ValueError: two\nlines of 6"' + "\n")
 
 
 def test_closed_log_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     setup("text", "info", Closed())
     event(LOG, logging.INFO, "lost", password="s3cret")
+    assert flush(20)
     assert capsys.readouterr().err == ""
+
+
+def test_lines_for_a_person_come_in_their_order() -> None:
+    stream = Terminal()
+    setup(stream=stream)
+    event(LOG, logging.INFO, "before")
+    say("Ready.\n\n  mysql")
+    event(LOG, logging.INFO, "after")
+    assert re.sub(TIME + " INFO +", "", written(stream)) == "before\nReady.\n\n  mysql\nafter\n"
+
+
+def test_reload_of_the_log_keeps_its_writer_and_what_waits_there() -> None:
+    stream = io.StringIO()
+    setup("text", "info", stream)
+    before = logging.getLogger().handlers[-1]
+    event(LOG, logging.INFO, "as text")
+    setup("json", "info", stream)
+    event(LOG, logging.INFO, "as json")
+    assert logging.getLogger().handlers[-1] is before
+    first, second = written(stream).splitlines()
+    assert first.endswith("as text")
+    assert json.loads(second)["event"] == "as json"
+
+
+def test_logger_of_tokens_says_nothing_below_warnings() -> None:
+    logging.getLogger("botocore.tokens").setLevel(logging.DEBUG)  # as botocore.set_stream_logger would
+    setup("json", "debug", io.StringIO())
+    assert logging.getLogger("botocore.tokens").level == logging.WARNING
+
+
+def test_what_the_documents_say_of_dropped_lines_is_what_the_log_says() -> None:
+    stream = io.StringIO()
+    setup("text", "info", stream)
+    event(LOG, logging.INFO, "x" * (MAX_WAITING_CHARACTERS + 1))
+    event(LOG, logging.INFO, "next")
+    text = written(stream)
+    assert " WARNING log lines dropped lines=1 " in text
+    assert "`log lines dropped`" in [shown for shown, _, _ in WHILE_IT_RUNS]

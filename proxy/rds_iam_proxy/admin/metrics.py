@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from .. import __version__
+from ..service.service import LastReload
 from ..session.view import Activity
 from ..stats.histogram import Histogram
 from ..stats.target import Health, TargetWatch
@@ -51,6 +52,8 @@ class Numbers:
     loop_lag: Histogram
     listener_certificates: Mapping[str, float]
     """By the listener's address."""
+    last_reload: LastReload | None = None
+    log_lines_dropped: int = 0
 
 
 def render(numbers: Numbers) -> bytes:
@@ -75,6 +78,9 @@ class _Collector(Collector):
         yield _gauge("info", "The running version.", ["version"], [([__version__], 1.0)])
         yield _gauge("ready", "1 while /readiness says so.", [], [([], float(numbers.ready))])
         yield _gauge("draining", "1 while the proxy stops.", [], [([], float(numbers.draining))])
+        yield from _reload(numbers.last_reload)
+        dropped = float(numbers.log_lines_dropped)
+        yield _counter("log_lines_dropped", "Log lines lost because their reader had stopped.", [], [([], dropped)])
         yield from _sessions(targets)
         yield from _logins(targets)
         yield from _limits(targets)
@@ -83,6 +89,15 @@ class _Collector(Collector):
         lag = HistogramMetricFamily(f"{PREFIX}event_loop_lag_seconds", "How late the event loop ran a timer.")
         _add(lag, [], numbers.loop_lag)
         yield lag
+
+
+def _reload(last: LastReload | None) -> Iterator[Metric]:
+    """None before the first: there is nothing to alert on."""
+    if last is None:
+        return
+    successful = float(not last.faults)
+    yield _gauge("last_reload_successful", "1 if the last reload is in force, 0 if not.", [], [([], successful)])
+    yield _gauge("last_reload_timestamp_seconds", "When the last reload was tried.", [], [([], last.at)])
 
 
 def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:

@@ -1,13 +1,16 @@
-"""The admin address: health, metrics and the status page. Imported only when one is configured: aiohttp takes 0.4 s.
+"""The admin addresses: health, metrics and the status page. Imported only when one is configured: aiohttp takes 0.4 s.
 
-aiohttp because it is the HTTP server that lives on the event loop there is: no thread, no second loop, and limits and
-timeouts of its own.
+aiohttp because it is the HTTP server that lives on the event loop there is: no thread, no second loop.
 """
 
 import asyncio
 import logging
+import socket
+from dataclasses import dataclass
+from pathlib import Path
 
 import platformdirs
+from aiohttp import web
 
 from ..config import Admin, is_loopback
 from ..errors.tree import ConfigError
@@ -17,7 +20,10 @@ from ..net.sockets import listen
 from ..service.service import Service
 from .access import Access
 from .board import Board
-from .http import AdminHTTP
+from .connections import HTTPServer
+from .health import Readiness
+from .http import admin_app, health_app, metrics_app
+from .status import Status
 from .token import admin_token
 
 PULSE_SECONDS = 0.5
@@ -26,34 +32,54 @@ PULSE_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One address and what is served there. `what`: the log's word for it."""
+
+    what: str
+    bind: Address
+    server: HTTPServer
+    token_file: Path | None = None
+
+
 class AdminServer:
     """`start` it; it closes with the service, and so outlives the drain, to tell of it."""
 
     def __init__(self, admin: Admin, service: Service) -> None:
         """Raises ConfigError."""
-        token, self._token_file = admin_token(admin, platformdirs.user_state_path("rds-iam-proxy"))
-        self._admin = admin
         self._service = service
         self._board = Board(service)
-        self._http = AdminHTTP(self._board, Access(token, is_loopback(admin.bind), admin.public_host))
+        readiness = Readiness(service)
+        status = Status(self._board, readiness)
+        self._places: list[_Place] = []
+        if admin.bind is not None:
+            token, file = admin_token(admin, platformdirs.user_state_path("rds-iam-proxy"))
+            access = Access(token, is_loopback(admin.bind), admin.public_host)
+            self._add("admin", admin.bind, admin_app(self._board, readiness, status, access), file)
+        if admin.health_bind is not None:
+            self._add("health", admin.health_bind, health_app(readiness))
+        if admin.metrics_bind is not None:
+            self._add("metrics", admin.metrics_bind, metrics_app(status))
 
-    async def start(self) -> Address:
-        """Listen; returns the address, with the real port where 0 was asked for. Raises ConfigError."""
-        try:
-            listening = listen(self._admin.bind)
-        except OSError as exc:
-            raise ConfigError([f"cannot listen on {self._admin.bind}: {exc.strerror}; choose another --admin"]) from exc
-        address = Address(self._admin.bind.host, listening.sock.getsockname()[1])
-        await self._http.start(listening.sock)
-        self._service.spawn(self._run())
-        event(log, logging.INFO, "admin", url=f"http://{address}/", token_file=str(self._token_file))
-        return address
+    def _add(self, what: str, bind: Address, app: web.Application, token_file: Path | None = None) -> None:
+        self._places.append(_Place(what, bind, HTTPServer(app), token_file))
 
-    async def _run(self) -> None:
+    async def start(self) -> None:
+        """Listen everywhere. Raises ConfigError, and then nowhere."""
+        sockets: list[socket.socket] = []
         try:
-            await self._pulse()
-        finally:
-            await self._http.close()
+            sockets.extend(map(_listen, self._places))
+        except ConfigError:
+            for sock in sockets:
+                sock.close()
+            raise
+        for place, sock in zip(self._places, sockets, strict=True):
+            await place.server.start()
+            self._service.spawn(_serve(place.server, sock))
+            address = Address(place.bind.host, sock.getsockname()[1])
+            file = None if place.token_file is None else str(place.token_file)
+            event(log, logging.INFO, place.what, url=f"http://{address}/", token_file=file)
+        self._service.spawn(self._pulse())
 
     async def _pulse(self) -> None:
         loop, pulses = asyncio.get_running_loop(), 0
@@ -64,3 +90,21 @@ class AdminServer:
             pulses += 1
             if pulses % 2 == 0:
                 self._board.tick()
+                for place in self._places:
+                    place.server.sweep()
+
+
+def _listen(place: _Place) -> socket.socket:
+    """Raises ConfigError."""
+    try:
+        return listen(place.bind).sock
+    except OSError as exc:
+        key = "--admin" if place.what == "admin" else f"admin.{place.what}_bind"
+        raise ConfigError([f"cannot listen on {place.bind}: {exc.strerror}; choose another {key}"]) from exc
+
+
+async def _serve(server: HTTPServer, sock: socket.socket) -> None:
+    try:
+        await server.run(sock)
+    finally:
+        await server.close()

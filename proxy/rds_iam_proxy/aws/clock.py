@@ -1,20 +1,24 @@
-"""Notices that somebody set this machine's clock. Compares it with the clock that counts the seconds since boot."""
+"""The clocks that tokens are signed by, and whether somebody set one. Compares it with the seconds since boot."""
 
 import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
 
+COUNTS_SLEEP = hasattr(time, "CLOCK_BOOTTIME")
+"""Whether a clock of this system counts the seconds that the machine slept."""
 
-def _boottime() -> float | None:
-    """None where no clock counts the seconds that the machine slept: there each sleep would look like a change."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else None
+
+def boottime() -> float:
+    """Seconds since boot that also pass while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if COUNTS_SLEEP else time.monotonic()
 
 
 class ClockWatch:
     """Since `was_right` was called last, or since it was made."""
 
-    def __init__(self, *, wall: Clock = time.time, boot: Callable[[], float | None] = _boottime) -> None:
+    def __init__(self, *, wall: Clock = time.time, boot: Clock | None = boottime if COUNTS_SLEEP else None) -> None:
+        """`boot`: None where no clock counts the seconds of sleep: there each sleep would look like a change."""
         self._wall = wall
         self._boot = boot
         self._offset = self._offset_now()
@@ -32,5 +36,4 @@ class ClockWatch:
         return self._offset_now() - self._offset
 
     def _offset_now(self) -> float:
-        boot = self._boot()
-        return 0.0 if boot is None else self._wall() - boot
+        return 0.0 if self._boot is None else self._wall() - self._boot()

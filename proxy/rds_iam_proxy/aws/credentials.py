@@ -3,18 +3,23 @@
 The one place where boto3 is used. It is imported at the first token, not at start (0.2 s, 26 MB).
 """
 
+import contextlib
 import logging
 import os
 import re
 import shlex
+import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors.tree import CredentialsError
+from ..files import FileStamp, file_stamp
 from ..logs import escaped, printable
 from ..net.address import Address
+from .clock import Clock, boottime
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -26,15 +31,8 @@ CLOCK_STEP = 60.0  # seconds by which the wall clock was set, after which no exp
 STATIC_LIFE = 60.0  # seconds; credentials without an expiry are looked up anew after that
 TOKEN_LIFE = 900.0  # seconds; fixed by RDS
 
-Clock = Callable[[], float]
-Stamp = tuple[tuple[int, int, int] | None, ...]
-
-
-def boottime() -> float:
-    """Seconds since boot that also pass while the machine sleeps, where the system has such a clock."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+Stamp = tuple[FileStamp, ...]
+"""Of the shared AWS files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,33 @@ class _MFAWanted(Exception):
     """botocore was about to ask for an MFA code on the terminal."""
 
 
+class _Processes:
+    """Starts each credential_process, and ends those that still run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._closed = False
+
+    def start(self, *args: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        """As Popen, whose place in botocore it takes."""
+        with self._lock:
+            if self._closed:
+                raise FileNotFoundError("the proxy is being stopped")
+            process = subprocess.Popen(*args, **options)
+            self._running = [*(other for other in self._running if other.poll() is None), process]
+        return process
+
+    def end(self) -> None:
+        """SIGTERM, so that a wrapper can end what it started. Starts no more."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                process.terminate()
+
+
 class Signer:
-    """Credentials of one identity. Only `stamp` may be called from several threads."""
+    """Credentials of one identity. Only `stamp` and `close` may be called from several threads."""
 
     def __init__(
         self,
@@ -87,13 +110,18 @@ class Signer:
         self._boot = boot
         self._environ = environ
         self._found: dict[str, _Found] = {}  # by region: it decides which STS is asked
+        self._processes = _Processes()
 
     def stamp(self) -> Stamp:
         """Changes when the shared AWS files are rewritten. Two stat calls: cheap enough for every login."""
         return (
-            _stamp(self._environ.get("AWS_CONFIG_FILE", "~/.aws/config")),
-            _stamp(self._environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")),
+            file_stamp(os.path.expanduser(self._environ.get("AWS_CONFIG_FILE", "~/.aws/config"))),
+            file_stamp(os.path.expanduser(self._environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))),
         )
+
+    def close(self) -> None:
+        """End a credential_process that still runs: it would outlive the proxy."""
+        self._processes.end()
 
     def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
         """A token for this login; `look_again`: don't trust what was found before.
@@ -150,6 +178,7 @@ class Signer:
         import boto3
         import botocore.session
         from botocore.config import Config
+        from botocore.credentials import ProcessProvider
 
         inner = botocore.session.Session(profile=self._identity.profile)
         inner.set_config_variable("sts_regional_endpoints", "regional")
@@ -161,8 +190,17 @@ class Signer:
             )
         )
         session = boto3.Session(botocore_session=inner, region_name=region)
+        resolver = inner.get_component("credential_provider")
+        assume_role = resolver.get_provider("assume-role")
         # Its default is getpass, which would wait on the proxy's terminal.
-        inner.get_component("credential_provider").get_provider("assume-role")._prompter = _refuse_mfa
+        assume_role._prompter = _refuse_mfa
+
+        def process_provider(profile_name: str) -> ProcessProvider:
+            return ProcessProvider(profile_name, lambda: inner.full_config, popen=self._processes.start)
+
+        resolver.insert_before("custom-process", process_provider(inner.get_config_variable("profile") or "default"))
+        with contextlib.suppress(AttributeError):  # botocore 1.44: the providers of a role's source_profile
+            assume_role._profile_provider_builder._create_process_provider = process_provider
         return session
 
     def _assume_role(self, session: "Session", region: str, source: "Credentials", role_arn: str) -> "Credentials":
@@ -229,18 +267,10 @@ def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, st
 
 def quiet_boto() -> None:
     """Keep boto3's loggers quiet whatever our level: at DEBUG botocore logs signatures and session tokens."""
-    for name in ("boto3", "botocore", "urllib3"):
+    for name in ("boto3", "botocore", "botocore.tokens", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # A failed refresh is a warning with a traceback, which holds what a credential_process wrote to stderr.
     logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(os.path.expanduser(path))  # three times as quick as Path's
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _refuse_mfa(_prompt: str) -> NoReturn:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors.tree import ConfigError
+from ..files import read_file
 from .names import parse_rds_name
 
 RDS_ROOTS = "rds-global-bundle.pem"  # all commercial regions
@@ -154,8 +155,7 @@ def _bundled(names: tuple[str, ...]) -> _Roots:
 
 def _read_ca_file(path: Path) -> _Roots:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CA_FILE + 1)
+        content, _ = read_file(path, MAX_CA_FILE + 1)
     except OSError as exc:
         raise ConfigError([f"ca_file {path}: {exc.strerror}"]) from exc
     if len(content) > MAX_CA_FILE:

@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors.tree import ConfigError
-from ..logs import escaped, event, setup
+from ..logs import escaped, event, say, setup
 from .flags import (
     CA_FILE,
     DB_USER,
@@ -176,6 +176,10 @@ def serve(
     log_level: Annotated[str | None, flag("--log-level", "LEVEL", "debug, info (default), warning or error.")] = None,
 ) -> None:
     """Let clients log in here with a plain password, and log in to the database with IAM."""
+    from ..service.hangup import Hangup
+
+    hangup = Hangup()  # before anything that takes long: until now SIGHUP ends the process
+    ctx.call_on_close(hangup.close)
     from ..aws.cnames import rds_name_hint
     from ..config import from_file, from_flags
     from ..config.password import random_password
@@ -205,7 +209,7 @@ def serve(
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 
     notifier, sockets = take_from(os.environ)
-    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, sockets)
+    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, hangup, sockets)
     raise typer.Exit(programs_of(ctx).serve(settings, on_ready=ready, lifecycle=lifecycle))
 
 
@@ -295,5 +299,4 @@ def _print_connect_lines(address: "Address | Path", user: str, made: str | None)
 
     lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user))
     password = "" if made is None else f"\nThe password, made for this run and shown only now:\n\n  {made}\n"
-    sys.stderr.write(f"\nReady. To connect:\n\n{lines}{password}\n")
-    sys.stderr.flush()
+    say(f"\nReady. To connect:\n\n{lines}{password}")

@@ -41,16 +41,18 @@ def run(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle
 
 
 async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle | None = None) -> int:
-    """Serve until SIGINT or SIGTERM, then drain; a second signal ends at once. Raises ConfigError.
+    """Serve until SIGINT, SIGTERM or the end of its terminal, then drain; a second signal ends at once.
 
-    The exit code is 0 unless a busy session was cut: then it is 130 or 143, as the signal has it.
+    The exit code is 0 unless a busy session was cut: then it is 129, 130 or 143, as the signal has it. Raises
+    ConfigError.
     """
     lifecycle = lifecycle or Lifecycle()
     service = Service(config, lifecycle.sockets)
     admin = _admin(config, service)  # before it listens: loading an HTTP server takes long
     stopping, reloader = _Stopping(lifecycle), Reloader(service, lifecycle)
     stopping.watch_signals()
-    reloader.watch_signal()
+    if lifecycle.hangup is not None:
+        lifecycle.hangup.watch(reloader.reload, stopping.terminal_is_gone)
     service.start()
     try:
         if admin is not None:
@@ -93,6 +95,10 @@ class _Stopping:
         for number in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows
                 loop.add_signal_handler(number, partial(self._on_signal, number))
+
+    def terminal_is_gone(self) -> None:
+        """The terminal that it was started in: SIGHUP, as it ends other programs."""
+        self._on_signal(signal.SIGHUP)
 
     def _on_signal(self, number: int) -> None:
         if self.asked.is_set():

@@ -14,6 +14,8 @@ from ..logs import escaped
 BARS = "▁▂▃▄▅▆▇█"
 CHART_POINTS = 30
 SECONDS_PER_POINT = 10
+MAX_FAULTS = 5
+"""Of a reload that are shown; the log has all."""
 
 _MARKS = {
     "ready": ("●", "green"),
@@ -30,7 +32,7 @@ Status = Mapping[str, Any]
 
 def view(status: Status) -> RenderableType:
     """All of it. Names are put in as text: no markup of rich, no control characters."""
-    parts: list[RenderableType] = [_head(status), Text(), _targets(status["targets"])]
+    parts: list[RenderableType] = [_head(status), *_reload(status), Text(), _targets(status["targets"])]
     for target in status["targets"]:
         if target["why"]:
             style = "yellow" if target["health"] in ("ready", "starting") else "red"
@@ -48,6 +50,19 @@ def view(status: Status) -> RenderableType:
 def _head(status: Status) -> Text:
     line = Text.assemble(("rds-iam-proxy ", "bold"), _text(status["version"], "dim"), "  ")
     return line.append_text(_mark(status["state"])).append(f"  up {duration(status['now'] - status['started'])}", "dim")
+
+
+def _reload(status: Status) -> list[RenderableType]:
+    """A reload that was refused, as long as it was the last; an older proxy says nothing of it."""
+    last = status.get("reload")
+    if not last or not last["faults"]:
+        return []
+    head = f"The last reload, {duration(status['now'] - last['at'])} ago, was refused; all stayed as it was:"
+    lines: list[RenderableType] = [_text(head, "red")]
+    lines += [Padding(_text(fault, "red"), (0, 0, 0, 2)) for fault in last["faults"][:MAX_FAULTS]]
+    if len(last["faults"]) > MAX_FAULTS:
+        lines.append(_quiet(f"and {len(last['faults']) - MAX_FAULTS} more, in the log"))
+    return lines
 
 
 def _targets(targets: Iterable[Status]) -> Table:

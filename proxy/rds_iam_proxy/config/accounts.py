@@ -1,12 +1,12 @@
 """`[[accounts]]`: from the table to the value, with the passwords where they are kept."""
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mysql_wire.passwords import Verifier
 
+from ..files import read_file
 from .password import password_fault, without_line_end
 from .surroundings import Surroundings, known_targets, open_to_others, resolved
 from .tables import AccountTable, Entry
@@ -110,11 +110,10 @@ def _from_variable(name: str, around: Surroundings) -> bytes:
 def _from_file(path: Path, around: Surroundings) -> bytes:
     try:
         path = resolved(path, around)
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_MAX_PASSWORD_FILE)
+        content, status = read_file(path, _MAX_PASSWORD_FILE)
     except OSError as exc:
         raise ValueError(f"the file cannot be read: {exc.strerror}") from None
+    mode = status.st_mode
     if open_to_others(mode, path, around):
         raise ValueError(
             f"group or others may read or write the file (mode {mode & 0o777:04o}): chmod 600 it"

@@ -1,7 +1,10 @@
 """`[admin]`: from the table to the value."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from ..files import read_file
+from ..net.address import Address
 from .surroundings import Surroundings, open_to_others, resolved
 from .tables import AdminTable, Entry, is_loopback
 from .values import Admin
@@ -20,7 +23,8 @@ def build_admin(
     before = len(faults)
     given = file.given | flags.given
     bind = flags.table.bind or file.table.bind
-    if given and "bind" not in given:
+    others = {"health_bind": file.table.health_bind, "metrics_bind": file.table.metrics_bind}
+    if "bind" not in given and (given & {"token_file", "public_host"} or (given and not given & others.keys())):
         faults.append(f"{file.place.key('bind')}: required: HOST:PORT of the status page; or give --admin HOST:PORT")
     token_file = None
     for entry in (flags, file):
@@ -38,9 +42,21 @@ def build_admin(
         )
     if public_host is not None and "token_file" not in given:
         faults.append(f"{file.place.key('token_file')}: required together with public_host")
-    if len(faults) > before or bind is None:
+    _check_binds({"bind": bind, **others}, file, faults)
+    if len(faults) > before or not (bind or others["health_bind"] or others["metrics_bind"]):
         return None
-    return Admin(bind, token_file, public_host)
+    return Admin(bind, token_file, public_host, **others)
+
+
+def _check_binds(binds: Mapping[str, Address | None], file: Entry[AdminTable], faults: list[str]) -> None:
+    """Two of them on one address."""
+    seen: dict[Address, str] = {}
+    for key, bind in binds.items():
+        if bind is None or bind.port == 0:
+            continue
+        if bind in seen:
+            faults.append(f"{file.place.key(key)}: {bind} is already that of {seen[bind]}; give each its own port")
+        seen.setdefault(bind, key)
 
 
 def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str]) -> Path | None:
@@ -49,12 +65,12 @@ def _token_file(entry: Entry[AdminTable], around: Surroundings, faults: list[str
         return None
     try:
         path = resolved(path, around)
-        mode = path.stat().st_mode
-        with path.open("rb") as file:
-            length = len(file.read(MAX_TOKEN_FILE).strip())
+        content, status = read_file(path, MAX_TOKEN_FILE)
     except OSError as exc:
-        faults.append(f"{key}: cannot read {path}: {exc.strerror}")
+        # Not the path: it may be the token itself, put here by mistake.
+        faults.append(f"{key}: the file that it names cannot be read: {exc.strerror}")
         return None
+    mode, length = status.st_mode, len(content.strip())
     if open_to_others(mode, path, around):
         faults.append(f"{key}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it")
     if length < MIN_TOKEN:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from ..files import read_file
 from ..net.address import Address
 from ..net.sockets import Bind
 from .surroundings import Surroundings, known_targets, open_to_others, resolved
@@ -58,8 +59,7 @@ def _file(entry: Entry[ListenerTable], key: str, around: Surroundings, faults: l
         return None
     try:
         path = resolved(path, around)
-        mode = path.stat().st_mode
-        path.open("rb").close()
+        mode = read_file(path)[1].st_mode
     except OSError as exc:
         faults.append(f"{entry.place.key(key)}: cannot read {path}: {exc.strerror}")
         return None

@@ -1,8 +1,8 @@
 """The two ways in: a TOML file, or the flags and variables of `serve ENDPOINT`. All faults come in one ConfigError."""
 
-import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any
 from mysql_wire.passwords import Verifier
 
 from ..errors.tree import ConfigError
+from ..files import FileStamp, file_stamp, read_file
 from .accounts import build_account, check_users
 from .admin import build_admin
 from .listeners import build_listener, check_binds
@@ -87,6 +88,7 @@ def from_file(
             f"{', '.join(strangers)}: not possible together with the configuration file {path}, which describes"
             " targets, listeners and accounts; leave out either"
         )
+    stamp = file_stamp(path)  # before it is read: a change meanwhile shows as one
     root, mode = _read_toml(path, faults)
     entries = _Entries(
         targets=_read_targets(root.get("targets", {}), faults),
@@ -110,7 +112,7 @@ def from_file(
     if root:
         missing = [key for key in ("targets", *_TABLE_ARRAYS) if not root.get(key)]
         faults.extend(f"{key}: none; there must be at least one {_header(key)}" for key in missing)
-    return _build(entries, around, faults, (path,))
+    return _build(entries, around, faults, {path: stamp})
 
 
 def from_flags(
@@ -147,7 +149,10 @@ def from_flags(
     return _build(entries, Surroundings(environ, Path(), rds_name_behind), faults)
 
 
-def _build(entries: _Entries, around: Surroundings, faults: list[str], files: tuple[Path, ...] = ()) -> Config:
+def _build(
+    entries: _Entries, around: Surroundings, faults: list[str], files: Mapping[Path, FileStamp] = MappingProxyType({})
+) -> Config:
+    files = MappingProxyType({**files, **{path: file_stamp(path) for path in _files(entries, around)}})
     names = entries.targets.keys()
     targets = {name: build_target(name, entry, around, faults) for name, entry in entries.targets.items()}
     listeners = [build_listener(entry, names, around, faults) for entry in entries.listeners]
@@ -171,7 +176,7 @@ def _build(entries: _Entries, around: Surroundings, faults: list[str], files: tu
         admin=admin,
         drain_timeout=next(seconds for seconds in drain if seconds is not None),
         warnings=warnings,
-        files=(*files, *_files(entries, around)),
+        files=files,
         fixed_passwords=tuple(
             str(entry.table.user or entry.table.db_user)
             for entry in entries.accounts
@@ -181,7 +186,7 @@ def _build(entries: _Entries, around: Surroundings, faults: list[str], files: tu
 
 
 def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
-    """Those that the tables name, which are all there by now."""
+    """Those that the tables name."""
     for target in entries.targets.values():
         yield from _resolved((target.table.ca_file,), around)
     for listener in entries.listeners:
@@ -191,15 +196,16 @@ def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
 
 
 def _resolved(paths: Iterable[Path | None], around: Surroundings) -> Iterator[Path]:
-    return (resolved(path, around) for path in paths if path is not None)
+    for path in paths:
+        if path is not None:
+            with suppress(OSError):  # no home folder: a fault of the key
+                yield resolved(path, around)
 
 
 def _read_toml(path: Path, faults: list[str]) -> tuple[dict[str, Any], int]:
     """The file's content and its mode; empty when it cannot be read, which is a fault."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read()
+        content, status = read_file(path)
         root = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as exc:
         faults.append(f"{path}: cannot be read: {exc.strerror}")
@@ -207,11 +213,13 @@ def _read_toml(path: Path, faults: list[str]) -> tuple[dict[str, Any], int]:
         faults.append(f"{path}: byte {exc.start + 1} is not UTF-8, which TOML files are written in")
     except tomllib.TOMLDecodeError as exc:
         faults.append(f"{path}: not valid TOML: {exc}")
+    except RecursionError:
+        faults.append(f"{path}: its tables or arrays are nested too deeply")
     else:
         faults.extend(f"{key}: unknown key; {suggestion(key, _TOP_KEYS)}" for key in root if key not in _TOP_KEYS)
         if not root:
             faults.append(f"{path}: empty; it needs targets, listeners and accounts")
-        return root, mode
+        return root, status.st_mode
     return {}, 0
 
 

@@ -219,6 +219,8 @@ class AdminTable(Table):
 
     bind: Annotated[Address, _text(_admin_bind)] | None = None
     token_file: _File | None = None
+    health_bind: Annotated[Address, _text(_admin_bind)] | None = None
+    metrics_bind: Annotated[Address, _text(_admin_bind)] | None = None
     public_host: Annotated[str, _matching(_HOST_NAME, "must be a host name, as proxy.example.com is")] | None = None
 
 

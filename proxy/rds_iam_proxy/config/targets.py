@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..aws.names import RDSName, parse_rds_name, partition_of
+from ..files import read_file
 from ..net.address import Address
 from .surroundings import Surroundings, resolved
 from .tables import Entry, TargetTable
@@ -115,8 +116,7 @@ def _ca_file(path: Path, entry: Entry[TargetTable], around: Surroundings, faults
     key = entry.place.key("ca_file")
     try:
         path = resolved(path, around)
-        with path.open("rb") as file:
-            pem = file.read(_MAX_CA_FILE)
+        pem, _ = read_file(path, _MAX_CA_FILE)
     except OSError as exc:
         faults.append(f"{key}: cannot read {path}: {exc.strerror}")
         return None

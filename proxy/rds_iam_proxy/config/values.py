@@ -7,6 +7,7 @@ from typing import Literal
 
 from mysql_wire.passwords import Verifier
 
+from ..files import FileStamp
 from ..net.address import Address
 from ..net.sockets import Bind
 
@@ -91,11 +92,16 @@ class Log:
 class Admin:
     """Where the status page, health and metrics are."""
 
-    bind: Address
+    bind: Address | None
+    """All of it. None: only what the others say."""
     token_file: Path | None = None
     """None: a token is made and kept in the state folder."""
     public_host: str | None = None
     """The name by which a server that speaks TLS, in front of it, is asked for the page."""
+    health_bind: Address | None = None
+    """The health paths and nothing else, for everybody who can connect."""
+    metrics_bind: Address | None = None
+    """/metrics and nothing else, for everybody who can connect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Config:
     """Seconds that sessions have to end when the proxy is told to stop."""
     warnings: tuple[str, ...] = ()
     """What is allowed but unwise, one line each, to be logged at the start."""
-    files: tuple[Path, ...] = ()
-    """All that was read, whose change makes another configuration."""
+    files: Mapping[Path, FileStamp] = field(default_factory=dict)
+    """All that was read, whose change makes another configuration, and what marked each before it was read."""
     fixed_passwords: tuple[str, ...] = ()
     """Users whose passwords are in the environment, which a running process cannot read anew."""

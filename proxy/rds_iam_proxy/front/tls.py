@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import hashlib
+import logging
 import os
 import ssl
 import tempfile
@@ -11,11 +12,15 @@ from pathlib import Path
 
 from ..config import Listener
 from ..errors.tree import ConfigError
+from ..files import is_private, read_file, write_private_file
+from ..logs import event
 
 SELF_SIGNED_DAYS = 3650
 RENEW_DAYS = 30
 NAMES = ("localhost", "127.0.0.1", "::1")
 _FILE = "local-tls.pem"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,9 @@ def _first_certificate(pem: str) -> str:
 
 def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
     """The certificate kept in `path`, made anew where there is none that is ours alone and still good."""
-    with contextlib.suppress(ConfigError, OSError):
-        if _is_private(path) and not _expires_soon(path):
+    with contextlib.suppress(ConfigError, OSError, ValueError):  # ValueError: it is damaged
+        content, status = read_file(path)
+        if is_private(status) and not _expires_soon(content):
             return _load(path, path)
     # Imported only here: most starts find the file.
     from ..net.make_certificate import make_server_certificate
@@ -71,20 +77,22 @@ def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
     made = make_server_certificate(NAMES, days=SELF_SIGNED_DAYS)
     pem = made.certificate_pem + made.private_key_pem
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent)  # 0600
+        write_private_file(path, pem)
+        return _load(path, path)
     except OSError as exc:
-        # No folder to keep it in: it lives as long as the process.
-        try:
-            return _load_unkept(pem)
-        except OSError:
-            raise ConfigError(
-                [f"no folder for the certificate of local TLS: {path.parent}: {exc.strerror}; set XDG_STATE_HOME"]
-            ) from exc
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-    Path(name).replace(path)
-    return _load(path, path)
+        event(
+            log,
+            logging.WARNING,
+            "the certificate of local TLS cannot be kept; the next start makes another",
+            file=str(path),
+            why=exc.strerror,
+        )
+    try:
+        return _load_unkept(pem)
+    except OSError as exc:
+        raise ConfigError(
+            [f"no folder for the certificate of local TLS: {path.parent}: {exc.strerror}; set XDG_STATE_HOME"]
+        ) from exc
 
 
 def _load_unkept(pem: bytes) -> tuple[ssl.SSLContext, bytes]:
@@ -101,14 +109,9 @@ def _load_unkept(pem: bytes) -> tuple[ssl.SSLContext, bytes]:
         return _load(path, path)
 
 
-def _is_private(path: Path) -> bool:
-    status = path.stat()
-    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
-
-
-def _expires_soon(path: Path) -> bool:
+def _expires_soon(pem: bytes) -> bool:
     from cryptography import x509
 
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    certificate = x509.load_pem_x509_certificate(pem)
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     return left < datetime.timedelta(days=RENEW_DAYS)

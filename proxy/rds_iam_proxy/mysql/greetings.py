@@ -1,17 +1,28 @@
 """What the last greeting of each RDS endpoint said, kept in the user's cache folder across starts."""
 
-import asyncio
+import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from mysql_wire.constants import Capability, MariaDBCapability
 from mysql_wire.handshake import ServerIdentity
 
+from ..files import read_file, write_private_file
 from ..net.address import Address
+from ..threads import in_thread
 
 MAX_FILE = 4096
+
+MAX_VERSION = 255
+"""Bytes; servers say less than a hundred."""
+
+LOAD_SECONDS = 2.0
+"""How long a folder that does not answer, as of a network mount, is waited for: a client waits too."""
+
+SAVE_SECONDS = 10.0
+
+_ALWAYS = Capability.PROTOCOL_41 | Capability.SECURE_CONNECTION | Capability.PLUGIN_AUTH
+"""A server without these cannot be logged in to: such a file is damaged."""
 
 DEFAULT_IDENTITY = ServerIdentity(
     version=b"8.0.36",
@@ -49,22 +60,29 @@ class Greetings:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, endpoint: Address) -> ServerIdentity | None:
+    async def load(self, endpoint: Address) -> ServerIdentity | None:
         try:
-            with self._path(endpoint).open("rb") as file:
-                kept = json.loads(file.read(MAX_FILE))
+            return await in_thread(lambda: self._load(endpoint), LOAD_SECONDS, "greetings")
+        except TimeoutError:
+            return None
+
+    def _load(self, endpoint: Address) -> ServerIdentity | None:
+        try:
+            content, _ = read_file(self._path(endpoint), MAX_FILE)
+            kept = json.loads(content)
             identity = ServerIdentity(
                 version=kept["version"].encode("latin-1"),
                 capabilities=Capability(kept["capabilities"] & 0xFFFFFFFF),
                 mariadb_capabilities=MariaDBCapability(kept["mariadb_capabilities"] & 0xFFFFFFFF),
                 collation=kept["collation"] & 0xFF,
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        return None if b"\0" in identity.version else identity
+        return identity if _can_be_said(identity) else None
 
     async def save(self, endpoint: Address, identity: ServerIdentity) -> None:
-        await asyncio.to_thread(self._save, endpoint, identity)
+        with contextlib.suppress(TimeoutError):
+            await in_thread(lambda: self._save(endpoint, identity), SAVE_SECONDS, "greetings")
 
     def _save(self, endpoint: Address, identity: ServerIdentity) -> None:
         kept = {
@@ -73,14 +91,14 @@ class Greetings:
             "mariadb_capabilities": int(identity.mariadb_capabilities),
             "collation": identity.collation,
         }
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._folder)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(kept, file)
-            Path(name).replace(self._path(endpoint))
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            write_private_file(self._path(endpoint), json.dumps(kept).encode())
 
     def _path(self, endpoint: Address) -> Path:
         return self._folder / f"{endpoint.host}_{endpoint.port}.json"
+
+
+def _can_be_said(identity: ServerIdentity) -> bool:
+    """Whether clients can be greeted so: a damaged file must not keep them out."""
+    version = identity.version
+    return 0 < len(version) <= MAX_VERSION and b"\0" not in version and identity.capabilities & _ALWAYS == _ALWAYS

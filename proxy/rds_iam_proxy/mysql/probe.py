@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 
 from mysql_wire.capabilities import LOGIN_CAPABILITIES, same_format
@@ -13,6 +14,7 @@ from ..logs import event
 from ..rds import failures
 from ..rds.login import OnStep, Way
 from ..rds.upstream import LOGIN_SECONDS, PROBE, Make, Upstream
+from ..stats.target import Health
 from .greetings import DEFAULT_IDENTITY, Greetings
 from .rds_login import RDSLogin, UpstreamSession
 
@@ -21,6 +23,12 @@ FIRST_CLIENTS_WAIT_SECONDS = 4.0
 the time that their login at RDS may last, which must leave a token its 5 s."""
 
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
+
+RECOVERY_SECONDS = 15.0
+"""A target whose last login failed is tried again so often: else it would look down until a client comes."""
+
+LOOK_SECONDS = 1.0
+"""How often the probe looks whether that is due."""
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +45,53 @@ Spawn = Callable[[Coroutine[None, None, None]], object]
 
 
 class Probe:
-    """One per target. `run` until the target answered once; logins of clients count as answers."""
+    """One per target. `run` as long as there is the target; logins of clients count as answers."""
 
-    def __init__(self, upstream: Upstream, db_user: str | None, greetings: Greetings, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        db_user: str | None,
+        greetings: Greetings,
+        spawn: Spawn,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._upstream = upstream
+        self._wall = wall
         self.db_user = db_user
         self._greetings = greetings
         self._spawn = spawn
         self._first_try_over = asyncio.Event()
         self._fallback: ServerIdentity | None = None
+        self._retried_at = 0.0
         self.identity: ServerIdentity | None = None
 
     async def run(self) -> None:
+        """Until the target has answered once, then whenever it answers no more."""
+        await self._learn()
+        while self.db_user is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._is_due():
+                await self._try_again(self.db_user)
+
+    def _is_due(self) -> bool:
+        """The target is not ready, and nobody has tried it lately."""
+        upstream = self._upstream
+        if upstream.watch.health(breaker_open=upstream.breaker_open)[0] is Health.READY:
+            return False
+        latest = max((attempt.at for attempt in upstream.watch.attempts.values()), default=0.0)
+        tried = max(latest, self._retried_at)
+        return not 0 <= self._wall() - tried < RECOVERY_SECONDS  # the clock may be set back
+
+    async def _try_again(self, db_user: str) -> None:
+        self._retried_at = self._wall()
+        try:
+            await self.log_in_once(db_user)
+        except LoginError as exc:
+            name = self._upstream.target.name
+            event(log, logging.DEBUG, "target is still not ready", target=name, reason=exc.reason)
+
+    async def _learn(self) -> None:
         tries = 0
         while self.identity is None and self.db_user is not None:
             try:
@@ -83,11 +126,11 @@ class Probe:
                     await self._first_try_over.wait()
             except TimeoutError:
                 self._first_try_over.set()
-        return self.identity or self._kept()
+        return self.identity or await self._kept()
 
-    def _kept(self) -> ServerIdentity:
+    async def _kept(self) -> ServerIdentity:
         if self._fallback is None:
-            self._fallback = self._greetings.load(self._upstream.target.address) or DEFAULT_IDENTITY
+            self._fallback = await self._greetings.load(self._upstream.target.address) or DEFAULT_IDENTITY
         return self._fallback
 
     def login(self, db_user: str, request: LoginRequest) -> Make[UpstreamSession]:

@@ -11,7 +11,7 @@ from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.packet import frame
 from mysql_wire.reply import ERRPacket, OKPacket, without_redirect_url
 
-from ..aws.tokens import Token
+from ..aws.token import Token
 from ..logs import printable
 from ..net.peer_certificate import presented
 from ..net.stream import Stream

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import errno
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohappyeyeballs import start_connection
 
+from ..threads import future_in_thread
 from .address import Address
 from .stream import Stream
 
@@ -59,30 +59,23 @@ class Dialler:
     async def _look_up(self, address: Address) -> Found:
         lookup = self._lookups.get(address)
         if lookup is None:
-            lookup = self._lookups[address] = asyncio.get_running_loop().create_future()
             # Not the loop's getaddrinfo: its threads are few (uvloop's: two), and a silent DNS keeps each for seconds.
-            threading.Thread(
-                target=self._look_up_in_thread, args=(address, lookup), name="rds-iam-proxy-dns", daemon=True
-            ).start()
+            lookup = self._lookups[address] = future_in_thread(lambda: self._resolved(address), "dns")
+            lookup.add_done_callback(lambda _: self._lookups.pop(address))
         await asyncio.wait({lookup})  # which, unlike await, does not cancel it for the others
         outcome = lookup.result()
         if isinstance(outcome, OSError):
             raise type(outcome)(*outcome.args)  # each its own: tracebacks grow
         return outcome
 
-    def _look_up_in_thread(self, address: Address, lookup: "asyncio.Future[Found | OSError]") -> None:
-        outcome: Found | OSError
+    def _resolved(self, address: Address) -> Found | OSError:
+        """The error as a value: perhaps nobody waits for it any more."""
         try:
-            outcome = self._resolve(address.host, address.port)
+            return self._resolve(address.host, address.port)
         except OSError as exc:
-            outcome = exc
-        except Exception as exc:  # a UnicodeError, say; without an outcome logins would wait for ever
-            outcome = OSError(errno.EINVAL, f"{type(exc).__name__} in the look-up")
-        with contextlib.suppress(RuntimeError):  # the loop has been closed
-            lookup.get_loop().call_soon_threadsafe(self._finish, address, outcome)
-
-    def _finish(self, address: Address, outcome: Found | OSError) -> None:
-        self._lookups.pop(address).set_result(outcome)
+            return exc
+        except Exception as exc:  # a UnicodeError, say
+            return OSError(errno.EINVAL, f"{type(exc).__name__} in the look-up")
 
 
 def _in_figures(address: Address) -> Found:

@@ -11,13 +11,12 @@ from mysql_wire.reply import ERRPacket
 from ..errors.tree import Draining, Limited
 from ..logs import event
 from ..mysql.refusals import err_packet
+from ..net.accept import Acceptance
 from ..net.sockets import BACKLOG, Listening, Peer, peer_of
 from ..net.stream import Stream
 
 MAX_LOGINS = 256
 """Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
-
-ACCEPT_PAUSE_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +39,14 @@ class Listener:
         self._start_session = start_session
         self._login_slots = login_slots
         self._has_room = has_room
+        self._acceptance = Acceptance()
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._login_slots.acquire()
                 try:
-                    sock, where = await loop.sock_accept(self._listening.sock)
-                except OSError as exc:
-                    self._login_slots.release()
-                    event(log, logging.WARNING, "cannot accept", reason=exc.strerror or type(exc).__name__)
-                    await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
-                    continue
+                    sock, where = await self._acceptance.accept(self._listening.sock)
                 except BaseException:
                     self._login_slots.release()
                     raise

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Config
+from .hangup import Hangup
 from .systemd import LentSockets, Notifier
 
 
@@ -20,4 +21,6 @@ class Lifecycle:
     exit_zero_on_sigterm: bool = False
     """Exit code 0 after a SIGTERM even if a busy session was cut."""
     notifier: Notifier = field(default_factory=Notifier)
+    hangup: Hangup | None = None
+    """None: SIGHUP is left as it is."""
     sockets: LentSockets = field(default_factory=LentSockets)

@@ -19,7 +19,7 @@ from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
 from ..front.tls import LocalTLS
-from ..logs import event
+from ..logs import escaped, event
 from ..mysql.probe import Probe
 from ..net.address import Address
 from ..net.sockets import Bind, Listening, Peer, SocketName, listen
@@ -36,6 +36,15 @@ log = logging.getLogger(__name__)
 
 _DoorKey = tuple[Bind, int]
 """Where to listen, and the how manieth listener there it is: several may ask for any free port."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastReload:
+    """What came of it. `at`: seconds since 1970."""
+
+    at: float
+    faults: tuple[str, ...] = ()
+    """None: it is in force. Else everything stayed as it was."""
 
 
 @dataclass(slots=True)
@@ -64,6 +73,8 @@ class Service:
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._wiring = wire(config, self.spawn)
         self.clients = Clients()
+        self.last_reload: LastReload | None = None
+        """None: there has been none since the start."""
 
     @property
     def config(self) -> Config:
@@ -83,7 +94,10 @@ class Service:
     @property
     def status(self) -> str:
         """One line about what it does."""
-        return f"listening on {', '.join(map(str, self.addresses))}"
+        listening = f"listening on {', '.join(map(str, self.addresses))}"
+        if self.last_reload is None or not self.last_reload.faults:
+            return listening
+        return f"{listening}; the last reload was refused: {escaped(self.last_reload.faults[0])}"
 
     def start(self) -> None:
         """Listen. Raises ConfigError."""
@@ -95,12 +109,15 @@ class Service:
         for route in self._wiring.routes.values():
             await route.probe.first_try()
 
-    def reload(self, config: Config) -> None:
+    def prepare(self, config: Config) -> Wiring:
+        """The parts for `config`, for `reload`. Reads files, so it may block: for a thread. Raises ConfigError."""
+        return wire(config, self.spawn, self._wiring)
+
+    def reload(self, config: Config, wiring: Wiring) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
 
         Raises ConfigError, and then everything is as it was.
         """
-        wiring = wire(config, self.spawn, self._wiring)
         wanted = _keyed(config.listeners)
         new = self._listen({key: listener for key, listener in wanted.items() if key not in self._doors})
         # From here on nothing can fail.
@@ -135,6 +152,7 @@ class Service:
         Returns how many busy ones were cut.
         """
         self._stop_listening()
+        self._stop_probes()
         return await self.clients.drain(self._config.drain_timeout, stop_now)
 
     async def close(self) -> None:
@@ -230,6 +248,10 @@ class Service:
         return len(self.clients) < self._max_clients
 
     # --- probes ---
+
+    def _stop_probes(self) -> None:
+        for task in self._probing.values():
+            task.cancel()
 
     def _start_probes(self) -> None:
         """One for each target, and none for those that are gone."""

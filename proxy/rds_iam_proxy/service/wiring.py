@@ -14,6 +14,7 @@ from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
 from ..config import Account, Config, Target
 from ..errors.tree import ConfigError
+from ..files import read_file
 from ..front.tls import LocalTLS, local_tls
 from ..limits.limiter import Limiter
 from ..logs import event
@@ -130,7 +131,7 @@ def _log_throttling(address: Address, rate: float) -> None:
 def _trust_key(target: Target) -> _TrustKey:
     """With the content of the CA file: the same file may hold other certificates now. Raises ConfigError."""
     try:
-        digest = "" if target.ca_file is None else hashlib.sha256(target.ca_file.read_bytes()).hexdigest()
+        digest = "" if target.ca_file is None else hashlib.sha256(read_file(target.ca_file)[0]).hexdigest()
     except OSError as exc:
         raise ConfigError([f"ca_file {target.ca_file}: {exc.strerror}"]) from exc
     return target.name, target.address.host, target.ca_file, digest

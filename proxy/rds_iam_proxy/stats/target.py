@@ -113,10 +113,16 @@ class TargetWatch:
             seen.untold += 1
         self.errors[key] = seen
         if len(self.errors) > MAX_ERRORS:
-            _, oldest = self.errors.popitem(last=False)
+            oldest = self.errors.pop(self._least_missed())
             if oldest.untold:
                 self.forgotten.append(oldest)
         return is_new
+
+    def _least_missed(self) -> tuple[object, ...]:
+        """The oldest error of the most frequent reason: sixty unknown users must not push out another error."""
+        reasons = Counter(seen.latest.error.reason for seen in self.errors.values())
+        most = max(reasons.values())
+        return next(key for key, seen in self.errors.items() if reasons[seen.latest.error.reason] == most)
 
     def tell_again(self, *, at_once: bool = False) -> list[tuple[RefusedLogin, int]]:
         """Errors that came so many times more since the log told them, a while ago. Now it has told these too."""

@@ -5,6 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rds_iam_proxy.admin import metrics
 from rds_iam_proxy.admin.metrics import Numbers, TargetNumbers
 from rds_iam_proxy.errors.tree import Limited
+from rds_iam_proxy.service.service import LastReload
 from rds_iam_proxy.session.view import Activity
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase
@@ -12,10 +13,17 @@ from rds_iam_proxy.stats.refused import RefusedLogin
 from rds_iam_proxy.stats.target import Health, TargetWatch
 
 NOW = 1_000_000.0
+RELOADED = LastReload(NOW - 5)
 Labels = frozenset[tuple[str, str]]
 
 
-def scrape(watch: TargetWatch, *, name: str = "shop", health: Health = Health.READY) -> dict[tuple[str, Labels], float]:
+def scrape(
+    watch: TargetWatch,
+    *,
+    name: str = "shop",
+    health: Health = Health.READY,
+    last_reload: LastReload | None = RELOADED,
+) -> dict[tuple[str, Labels], float]:
     lag = Histogram()
     lag.observe(0.003)
     target = TargetNumbers(
@@ -38,6 +46,8 @@ def scrape(watch: TargetWatch, *, name: str = "shop", health: Health = Health.RE
         tokens_signed=3,
         loop_lag=lag,
         listener_certificates={"127.0.0.1:3306": NOW + metrics.DAY},
+        last_reload=last_reload,
+        log_lines_dropped=11,
     )
     text = metrics.render(numbers).decode()
     return {
@@ -85,6 +95,9 @@ def test_every_number_has_its_name() -> None:
         ("logins_per_second_limit", of(target="shop")): 100,
         ("token_age_seconds", of(target="shop", db_user="demo_user")): 12,
         ("tokens_signed_total", of()): 3,
+        ("last_reload_successful", of()): 1,
+        ("last_reload_timestamp_seconds", of()): NOW - 5,
+        ("log_lines_dropped_total", of()): 11,
         ("certificate_expiry_days", of(certificate="rds", of="shop")): 2,
         ("certificate_expiry_days", of(certificate="roots", of="shop")): 10,
         ("certificate_expiry_days", of(certificate="listener", of="127.0.0.1:3306")): 1,
@@ -96,3 +109,10 @@ def test_every_number_has_its_name() -> None:
 def test_a_target_that_nobody_tried_is_neither_up_nor_down() -> None:
     assert ("target_up", of(target="shop")) not in scrape(TargetWatch(), health=Health.STARTING)
     assert scrape(TargetWatch(), health=Health.DOWN)[("target_up", of(target="shop"))] == 0
+
+
+def test_a_refused_reload_shows_and_none_shows_nothing() -> None:
+    refused = scrape(TargetWatch(), last_reload=LastReload(NOW, ("a fault",)))
+    assert refused[("last_reload_successful", of())] == 0
+    none = scrape(TargetWatch(), last_reload=None)
+    assert not any("reload" in name for name, _ in none)

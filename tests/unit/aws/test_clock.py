@@ -30,6 +30,6 @@ def test_a_clock_that_is_set_moves_until_it_was_right() -> None:
 
 def test_without_a_clock_that_counts_sleep_nothing_is_claimed() -> None:
     clocks = Clocks()
-    watch = ClockWatch(wall=lambda: clocks.wall, boot=lambda: None)
+    watch = ClockWatch(wall=lambda: clocks.wall, boot=None)
     clocks.wall += 3600
     assert watch.moved() == 0

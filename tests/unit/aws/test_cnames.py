@@ -90,8 +90,9 @@ async def test_an_unknown_name_and_a_silent_dns_say_so(server: DNSServer) -> Non
     with pytest.raises(Unreachable, match=r"the DNS knows no nowhere\.example\.com; check endpoint"):
         await behind(server, "nowhere.example.com")
     server.silent = True
-    with pytest.raises(Unreachable, match=r"the DNS did not say where db\.example\.com leads"):
+    with pytest.raises(Unreachable, match=r"the DNS did not say where db\.example\.com leads") as silent:
         await behind(server)
+    assert silent.value.row.key == "cname-silent"
 
 
 async def test_a_target_is_signed_for_and_dialled_at_what_its_cname_leads_to_now(server: DNSServer) -> None:
@@ -103,17 +104,18 @@ async def test_a_target_is_signed_for_and_dialled_at_what_its_cname_leads_to_now
 
 
 @pytest.mark.parametrize(
-    ("leads_to", "says"),
+    ("leads_to", "row", "says"),
     [
-        ("orders.abc123.us-east-1.rds.amazonaws.com", "which is not in eu-west-1"),
-        ("orders.abc123.rds.cn-north-1.amazonaws.com.cn", "which is not in eu-west-1"),
-        ("elsewhere.example.com", "ALIAS"),
+        ("orders.abc123.us-east-1.rds.amazonaws.com", "cname-region", "which is not in eu-west-1"),
+        ("orders.abc123.rds.cn-north-1.amazonaws.com.cn", "cname-region", "which is not in eu-west-1"),
+        ("elsewhere.example.com", "cname-lost", "ALIAS"),
     ],
 )
-async def test_a_cname_may_not_lead_away(leads_to: str, says: str, server: DNSServer) -> None:
+async def test_a_cname_may_not_lead_away(leads_to: str, row: str, says: str, server: DNSServer) -> None:
     server.names |= {OURS: leads_to, leads_to: "52.1.2.3"}
     with pytest.raises(Unreachable, match=says) as caught:
         await follow(TARGET, resolver=resolver_of(server))
+    assert caught.value.row.key == row
     assert OURS in caught.value.text
     assert len(caught.value.text) < 380
 

@@ -3,6 +3,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -11,7 +12,8 @@ import boto3
 import botocore.exceptions
 import pytest
 
-from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, boottime, explain, quiet_boto
+from rds_iam_proxy.aws.clock import boottime
+from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, explain, quiet_boto
 from rds_iam_proxy.errors.tree import CredentialsError
 from rds_iam_proxy.net.address import Address
 
@@ -243,7 +245,7 @@ def test_expired_credentials_are_an_error_of_their_own(aws: AWSFiles, monkeypatc
 def test_expired_keys_of_the_environment_cannot_be_renewed_by_a_command() -> None:
     environ = {"AWS_ACCESS_KEY_ID": "ASIAENV", "AWS_PROFILE": "dev"}
     role = Identity(role_arn="arn:aws:iam::123456789012:role/r")
-    assert "start the proxy again" in explain(answer("ExpiredToken"), role, environ=environ).text
+    assert explain(answer("ExpiredToken"), role, environ=environ).row.key == "expired-environment"
     of_profile = explain(answer("ExpiredToken"), Identity("dev"), environ=environ).text
     assert "renew them: `aws sso login --profile dev`" in of_profile
 
@@ -336,40 +338,72 @@ def answer(code: str, message: str = "m") -> botocore.exceptions.ClientError:
 
 
 @pytest.mark.parametrize(
-    ("exc", "says"),
+    ("exc", "row", "says"),
     [
-        (botocore.exceptions.NoCredentialsError(), "no AWS credentials found"),
-        (botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"), "incomplete"),
-        (botocore.exceptions.ProfileNotFound(profile="dev"), "there is no AWS profile dev"),
-        (botocore.exceptions.SSOTokenLoadError(error_msg=SECRET), "`aws sso login --profile dev`"),
-        (botocore.exceptions.UnauthorizedSSOTokenError(), "`aws sso login --profile dev`"),
-        (botocore.exceptions.TokenRetrievalError(provider="sso", error_msg=SECRET), "`aws sso login --profile dev`"),
-        (botocore.exceptions.CredentialRetrievalError(provider="x", error_msg=SECRET), "credential_process"),
-        (botocore.exceptions.MetadataRetrievalError(error_msg=SECRET), "role attached"),
-        (botocore.exceptions.InvalidConfigError(error_msg=SECRET), "configuration files"),
-        (botocore.exceptions.ConfigParseError(path="/x"), "configuration files"),
-        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), "does not answer"),
-        (botocore.exceptions.ConnectTimeoutError(endpoint_url="https://sts"), "does not answer"),
-        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://sts"), "does not answer"),
-        (PermissionError(13, "denied", "/x"), "may not be used"),
-        (RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."), "have expired"),
-        (KeyError(SECRET), "could not be had (KeyError)"),
-        (answer("AccessDenied"), "may not assume arn:aws:iam::123456789012:role/r"),
-        (answer("ExpiredToken"), "expired or unknown (ExpiredToken)"),
-        (answer("InvalidClientTokenId"), "expired or unknown"),
-        (answer("SignatureDoesNotMatch", f"canonical string {SECRET}"), "clock"),
-        (answer("ForbiddenException"), "sso_role_name"),
-        (answer("ThrottlingException"), "AWS answered ThrottlingException to AssumeRole"),
-        (answer("bad\x1b[31m code"), "AWS answered an unknown error"),
+        (botocore.exceptions.NoCredentialsError(), "no-credentials", "no AWS credentials found"),
+        (
+            botocore.exceptions.PartialCredentialsError(provider="env", cred_var="x"),
+            "incomplete-credentials",
+            "incomplete",
+        ),
+        (botocore.exceptions.ProfileNotFound(profile="dev"), "no-profile", "there is no AWS profile dev"),
+        (botocore.exceptions.SSOTokenLoadError(error_msg=SECRET), "expired-sso", "`aws sso login --profile dev`"),
+        (botocore.exceptions.UnauthorizedSSOTokenError(), "expired-sso", "`aws sso login --profile dev`"),
+        (
+            botocore.exceptions.TokenRetrievalError(provider="sso", error_msg=SECRET),
+            "expired-sso",
+            "`aws sso login --profile dev`",
+        ),
+        (
+            botocore.exceptions.CredentialRetrievalError(provider="x", error_msg=SECRET),
+            "process-failed",
+            "credential_process",
+        ),
+        (botocore.exceptions.MetadataRetrievalError(error_msg=SECRET), "no-role-attached", "role attached"),
+        (botocore.exceptions.InvalidConfigError(error_msg=SECRET), "aws-files", "configuration files"),
+        (botocore.exceptions.ConfigParseError(path="/x"), "aws-files", "configuration files"),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), "aws-silent", "does not answer"),
+        (botocore.exceptions.ConnectTimeoutError(endpoint_url="https://sts"), "aws-silent", "does not answer"),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://sts"), "aws-silent", "does not answer"),
+        (PermissionError(13, "denied", "/x"), "program-forbidden", "may not be used"),
+        (FileNotFoundError(2, "none", "/x"), "program-missing", "does not exist"),
+        (json.JSONDecodeError("x", "y", 0), "process-output", "did not print the JSON"),
+        (botocore.exceptions.RefreshWithMFAUnsupportedError(), "mfa-wanted", "MFA code"),
+        (
+            RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+            "expired-credentials",
+            "have expired",
+        ),
+        (KeyError(SECRET), "credentials-failed", "could not be had (KeyError)"),
+        (answer("AccessDenied"), "role-denied", "may not assume arn:aws:iam::123456789012:role/r"),
+        (answer("ExpiredToken"), "unknown-credentials", "expired or unknown (ExpiredToken)"),
+        (answer("InvalidClientTokenId"), "unknown-credentials", "expired or unknown"),
+        (answer("SignatureDoesNotMatch", f"canonical string {SECRET}"), "wrong-secret-key", "clock"),
+        (answer("ForbiddenException"), "sso-role", "sso_role_name"),
+        (answer("RequestExpired"), "request-expired", "clock"),
+        (answer("UnauthorizedException"), "expired-sso", "`aws sso login --profile dev`"),
+        (answer("ThrottlingException"), "aws-answer", "AWS answered ThrottlingException to AssumeRole"),
+        (answer("bad\x1b[31m code"), "aws-answer", "AWS answered an unknown error"),
     ],
 )
-def test_exceptions_of_boto3_say_what_to_do_and_repeat_nothing(exc: Exception, says: str) -> None:
+def test_exceptions_of_boto3_say_what_to_do_and_repeat_nothing(exc: Exception, row: str, says: str) -> None:
     identity = Identity("dev", role_arn="arn:aws:iam::123456789012:role/r")
     fault = explain(exc, identity, environ={})
+    assert fault.row.key == row
     assert says in fault.text
     assert len(fault.text.encode()) <= 400
     assert fault.text.isprintable()
     assert SECRET not in fault.text + fault.detail
+
+
+class LoginError(Exception):
+    """Named as botocore's of `aws login`, which its older versions do not have."""
+
+
+def test_a_login_that_has_ended_is_renewed_with_aws_login() -> None:
+    fault = explain(LoginError(SECRET), Identity("dev"), environ={})
+    assert fault.row.key == "expired-login"
+    assert "run `aws login --profile dev`" in fault.text
 
 
 def test_error_names_the_profile_of_the_environment_and_stays_within_400_bytes() -> None:
@@ -379,3 +413,42 @@ def test_error_names_the_profile_of_the_environment_and_stays_within_400_bytes()
     text = explain(exc, Identity("é\n" * 300), environ={}).text
     assert len(text.encode()) <= 400
     assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[profile p]\ncredential_process = {program}\n",
+        "[profile p]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = s\n"
+        "[profile s]\ncredential_process = {program}\n",
+    ],
+    ids=["profile", "source profile"],
+)
+def test_a_credential_process_that_hangs_ends_with_the_signer(aws: AWSFiles, tmp_path: Path, config: str) -> None:
+    program = tmp_path / "hangs"
+    program.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/pid.new\nmv {tmp_path}/pid.new {tmp_path}/pid\nexec sleep 300\n"
+    )
+    program.chmod(0o700)
+    aws.write(aws.config, config.format(program=program))
+    signer = Signer(Identity("p"))
+    failures: list[CredentialsError] = []
+
+    def sign_once() -> None:
+        try:
+            signer.sign(ENDPOINT, REGION, "u", look_again=False)
+        except CredentialsError as exc:
+            failures.append(exc)
+
+    thread = threading.Thread(target=sign_once, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    signer.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(failures) == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from rds_iam_proxy.aws.credentials import Signed, Stamp, credentials_fault
-from rds_iam_proxy.aws.tokens import Identity, Token, TokenSource
+from rds_iam_proxy.aws.token import Token
+from rds_iam_proxy.aws.tokens import Identity, TokenSource
 from rds_iam_proxy.errors.tree import CredentialsError, Draining
 from rds_iam_proxy.net.address import Address
 from virtual_time import VirtualTimeLoop, run
@@ -39,9 +40,13 @@ class FakeSigner:
         self.access_key = "AKIAONE"
         self.expires: float | None = None
         self.files: Stamp = (None,)
+        self.is_closed = False
 
     def stamp(self) -> Stamp:
         return self.files
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
         self.calls.append((address, region, db_user, look_again))
@@ -105,7 +110,7 @@ class Bench:
         self.awake = end
 
     async def settled(self) -> None:
-        while flights := self.source._flights.values():
+        while flights := self.source._thread.flights:
             await asyncio.wait({flight.outcome for flight in flights})
 
     async def get(self, address: Address = A, db_user: str = "batch") -> Token:
@@ -246,6 +251,7 @@ async def test_a_defect_in_the_signer_is_an_error_and_the_thread_lives_on(bench:
     bench.signer.error = ZeroDivisionError("with a secret in its text")
     with pytest.raises(CredentialsError) as caught:
         await bench.get()
+    assert caught.value.row.key == "signing-failed"
     assert "secret" not in str(caught.value) + caught.value.detail
     bench.signer.error = None
     assert (await bench.get()).value == b"token-secret-2"
@@ -307,7 +313,7 @@ async def test_after_half_a_minute_the_next_login_starts_over_in_a_new_thread(
     stuck.cancel()
     await asyncio.sleep(0.05)
     assert await bench.get() is token, "what the first thread brings so late is not used"
-    assert bench.source._hung == 0
+    assert bench.source._thread.hung == 0
 
 
 async def test_hung_threads_do_not_pile_up(bench: Bench) -> None:
@@ -323,7 +329,7 @@ async def test_hung_threads_do_not_pile_up(bench: Bench) -> None:
     assert len(done) == 3, "those that waited for the last thread"
     for login in waiting:
         login.cancel()
-    assert bench.source._hung == 0
+    assert bench.source._thread.hung == 0
 
 
 async def test_a_token_whose_login_went_away_serves_the_next(bench: Bench) -> None:
@@ -353,10 +359,16 @@ async def test_closing_tells_who_waits_and_who_comes_later() -> None:
 def test_the_thread_keeps_no_stopping_process_alive_and_ends_with_the_source() -> None:
     async def main() -> threading.Thread:
         bench = Bench()
-        await bench.get()
-        thread = next(t for t in threading.enumerate() if t is bench.source._thread)
+        bench.signer.gate = threading.Event()
+        waiting = asyncio.ensure_future(bench.get())
+        await asyncio.sleep(0)
+        thread = next(t for t in threading.enumerate() if t.name == "rds-iam-proxy-credentials")
         assert thread.daemon
         bench.source.close()
+        assert bench.signer.is_closed, "which ends a credential_process"
+        bench.signer.gate.set()
+        with pytest.raises(Draining):
+            await waiting
         return thread
 
     thread = asyncio.run(main())

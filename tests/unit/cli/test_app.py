@@ -20,6 +20,7 @@ from rds_iam_proxy.commands.hash_password import hash_password
 from rds_iam_proxy.config import Config
 from rds_iam_proxy.config.password import random_password
 from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.logs import flush
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.service.lifecycle import Lifecycle
 
@@ -284,6 +285,7 @@ def test_on_a_terminal_a_password_is_made_and_shown_once(monkeypatch: pytest.Mon
     started = Started()
     assert cli.run(["serve", ENDPOINT, "--db-user", "my batch"], started.programs) == 0
     assert started.config is not None
+    assert flush(20)
     text = terminal.getvalue()
     (password,) = re.findall(r"^  ([A-Za-z0-9]{24})$", text, re.MULTILINE)
     assert started.config.accounts[0].verifiers == (Verifier.of(password.encode()),)
@@ -298,6 +300,7 @@ def test_named_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     args = ["serve", ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--log-level", "debug"]
     assert cli.run(args, Started().programs) == 0
+    assert flush(20)
     assert "mysql -h" in terminal.getvalue()
     assert "made for this run" not in terminal.getvalue()
     assert PASSWORD not in terminal.getvalue()
@@ -337,6 +340,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
     started = Started(error=RuntimeError("two\nlines"))
     args = ["serve", "--config", "proxy.toml", "--log-level", level]
     assert cli.run(args, started.programs) == 1
+    assert flush(20)
     first, *log = capsys.readouterr().err.splitlines()
     assert first == r"rds-iam-proxy: unexpected error: RuntimeError: two\nlines"
     assert len(log) == (level == "debug")
@@ -346,6 +350,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
 
 def test_unwise_configuration_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     serve(ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--logins-per-second", "200")
+    assert flush(20)
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
     assert line["why"].startswith("--logins-per-second: 200 per second")

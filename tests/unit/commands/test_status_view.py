@@ -86,6 +86,17 @@ def test_nothing_there_is_said() -> None:
     assert "No login was refused since the start." in text
 
 
+def test_a_refused_reload_and_one_that_worked() -> None:
+    faults = [f"fault {number} [red]" for number in range(7)]
+    text = printed({**STATUS, "reload": {"at": 940.0, "faults": faults}})
+    assert "The last reload, 1 min ago, was refused; all stayed as it was:" in text
+    assert "fault 4 [red]" in text
+    assert "fault 5" not in text
+    assert "and 2 more, in the log" in text
+    assert "reload" not in printed({**STATUS, "reload": {"at": 940.0, "faults": []}})
+    assert "reload" not in printed({**STATUS, "reload": None})
+
+
 def test_why_a_target_is_down() -> None:
     target = {**STATUS["targets"][0], "health": "down", "why": "cannot connect"}
     text = printed({**STATUS, "targets": [target]})

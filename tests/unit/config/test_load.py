@@ -9,6 +9,7 @@ import pytest
 from mysql_wire.passwords import Verifier
 from rds_iam_proxy.config import Account, Config, Flag, Listener, Log, Target, from_file, from_flags
 from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.files import FileStamp, file_stamp
 from rds_iam_proxy.net.address import Address
 
 ENDPOINT = "test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com"
@@ -58,6 +59,10 @@ def flag_faults(**values: str) -> tuple[str, ...]:
     return caught.value.faults
 
 
+def marked(*paths: Path) -> dict[Path, FileStamp]:
+    return {path: file_stamp(path) for path in paths}
+
+
 def with_required(**values: str) -> Config:
     required = {"endpoint": ENDPOINT, "db_user": "batch", "password_env": "APP_PASSWORD"}
     return from_flags(given(**(required | values)), ENVIRON)
@@ -73,7 +78,7 @@ def test_smallest_file_has_all_defaults(tmp_path: Path) -> None:
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), db_user="app", targets=None),),
         log=Log(format=None, level="info"),
         drain_timeout=30.0,
-        files=(tmp_path / "proxy.toml",),
+        files=marked(tmp_path / "proxy.toml"),
         fixed_passwords=("app",),
     )
     target = config.targets["orders"]
@@ -141,7 +146,7 @@ def test_every_key_of_the_file_is_taken(tmp_path: Path) -> None:
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), "batch", targets=frozenset({"orders"})),),
         log=Log("json", "debug"),
         drain_timeout=5.0,
-        files=(tmp_path / "proxy.toml", tmp_path / "roots.pem"),
+        files=marked(tmp_path / "proxy.toml", tmp_path / "roots.pem"),
     )
 
 
@@ -277,7 +282,7 @@ def test_partition_without_bundled_roots_needs_a_ca_file(tmp_path: Path) -> None
         ('bind = "unix:x"\ntarget = "orders"', r"listeners\[0\].bind: write a Unix socket with its whole path"),
         ('bind = "unix:/' + "x" * 103 + '"\ntarget = "orders"', r"listeners\[0\].bind: .*at most 103 bytes"),
         (
-            'bind = "127.0.0.1:1"\ntarget = "orders"\ntls_cert = "/dev/null"',
+            'bind = "127.0.0.1:1"\ntarget = "orders"\ntls_cert = "proxy.toml"',
             r"listeners\[0\].tls_key: required together",
         ),
         ('bind = "127.0.0.1:1"\ntarget = "orders"\ntls = "yes"', r"listeners\[0\].tls: must be one of auto, req"),
@@ -615,7 +620,7 @@ def test_every_flag_is_taken(tmp_path: Path) -> None:
         accounts=(Account("app", (Verifier.of(PASSWORD.encode()),), "batch"),),
         log=Log("text", "warning"),
         drain_timeout=1.5,
-        files=(ca_file, tmp_path / "password"),
+        files=marked(ca_file, tmp_path / "password"),
     )
 
 
@@ -707,3 +712,29 @@ def test_peer_user_needs_no_password_and_becomes_a_uid(tmp_path: Path) -> None:
     text = f'{TARGET}{LISTENER}[[accounts]]\nuser = "app"\npeer_user = "root"\nallow_replication = true\n'
     (account,) = load(tmp_path, text).accounts
     assert (account.peer_uid, account.verifiers, account.allow_replication) == (0, (), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (TARGET + "ca_file = 'fifo'\n" + LISTENER + ACCOUNT, "targets.orders.ca_file"),
+        (TARGET + LISTENER + "tls_cert = 'fifo'\ntls_key = 'fifo'\n" + ACCOUNT, "listeners[0].tls_cert"),
+        (TARGET + LISTENER + "[[accounts]]\nuser = 'app'\npassword_file = 'fifo'\n", "accounts[0].password_file"),
+        (TARGET + LISTENER + ACCOUNT + "[admin]\nbind = '127.0.0.1:9090'\ntoken_file = 'fifo'\n", "admin.token_file"),
+    ],
+)
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path, text: str, key: str) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    fault = faults_of(tmp_path, text)[0]
+    assert fault.startswith(key)
+    assert "it is a FIFO, no regular file" in fault
+
+
+def test_a_fifo_as_configuration_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "proxy.toml", 0o600)
+    with pytest.raises(ConfigError, match="it is a FIFO, no regular file"):
+        from_file(tmp_path / "proxy.toml", ENVIRON)
+
+
+def test_endless_nesting_is_a_fault(tmp_path: Path) -> None:
+    assert "nested too deeply" in faults_of(tmp_path, "x = " + "[" * 5000)[0]

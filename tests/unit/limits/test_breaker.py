@@ -70,6 +70,7 @@ def test_fails_fast_with_the_last_reason_and_when_it_is_tried_again() -> None:
     clock.now += 1.5
     with pytest.raises(TLSFailure) as failure:
         breaker.check()
+    assert (failure.value.row.key, failure.value.reason) == ("not-tried", "tls")
     assert failure.value.text == (
         "not tried, because the last 3 attempts failed (next try in 3.5 s):"
         " db offers no TLS, and a token is sent over verified TLS only; check the address"
@@ -81,8 +82,9 @@ def test_then_one_probe_at_a_time() -> None:
     dial_in_vain(breaker, 3)
     clock.now += 5
     with breaker.attempt():
-        with pytest.raises(Unreachable, match="one login is trying now"):
+        with pytest.raises(Unreachable, match="one login is trying now") as failure:
             breaker.check()
+        assert (failure.value.row.key, failure.value.reason) == ("being-tried", "unreachable")
         with pytest.raises(Unreachable), breaker.attempt():
             pytest.fail("a second probe")
     assert not breaker.open

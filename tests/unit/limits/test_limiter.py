@@ -163,8 +163,19 @@ def test_a_lowered_rate_is_reported_and_named_in_refusals() -> None:
             limiter.throttled(permit)
         assert changes == [pytest.approx(8.5)]
         assert limiter.rate == pytest.approx(8.5)
-        with pytest.raises(Limited, match=r"limit 8\.5/s since RDS throttled, 0 waiting\); try again; make fewer"):
+        with pytest.raises(
+            Limited, match=r"limit 8\.5/s since RDS throttled, 0 waiting\); try again; make fewer"
+        ) as late:
             await limiter.acquire("a", loop.now)
+        assert late.value.row.key == "limiter-lowered"
+        narrow = Limiter(ENDPOINT, rate=10, burst=10, max_waiting=0, now=loop.time)
+        for permit in [await narrow.acquire("a", loop.now) for _ in range(10)]:
+            narrow.throttled(permit)
+        with pytest.raises(
+            Limited, match=r"^0 logins to .* \(limit 8\.5/s since RDS throttled\); try again; make"
+        ) as full:
+            await narrow.acquire("a", loop.now + 60)
+        assert full.value.row.key == "queue-full-lowered"
         await asyncio.sleep(60)
         assert limiter.rate == 10
 

@@ -57,9 +57,26 @@ def test_failures_have_their_code_and_say_what_to_do(error: LoginError, code: in
     assert b"\n" not in packet.message
 
 
+def test_each_way_not_to_be_connected_has_its_row() -> None:
+    error = OSError(errno.ECONNREFUSED, "")
+    assert failures.dial_failure(TARGET, error).row.key == "unreachable"
+    assert failures.dial_failure(TUNNELLED, error).row.key == "tunnel-down"
+
+
+def test_throttling_keeps_what_the_last_refusal_told() -> None:
+    last = refusals.refused(TARGET, "u", ERRPacket(1040, "08004", b"IAM authentication rate limit exceeded"), FRESH)
+    assert (last.row.key, last.verdict) == ("rate-limited", Verdict.RATE_LIMITED)
+    for seconds, row in ((None, "throttled"), (3.4, "throttled-known")):
+        failure = failures.throttled(TARGET, "u", last, seconds)
+        assert failure.row.key == row
+        assert failure.detail == "RDS said: IAM authentication rate limit exceeded"
+
+
 def test_an_err_of_rds_that_speaks_for_itself_passes() -> None:
     err = ERRPacket(1049, "42000", b"Unknown database 'x'")
-    assert refusals.err_packet(refusals.refused(TARGET, "u", err, FRESH)) == err
+    failure = refusals.refused(TARGET, "u", err, FRESH)
+    assert failure.row.key == "passed-on"
+    assert refusals.err_packet(failure) == err
 
 
 def test_a_refused_token_is_told_from_a_refused_user() -> None:

@@ -169,3 +169,15 @@ def test_count_of_an_error_that_is_forgotten_is_still_told(watch: TargetWatch) -
 )
 def test_the_program_is_read_from_the_attributes(attributes: bytes | None, program: str) -> None:
     assert client_program(attributes) == program
+
+
+def test_unknown_users_do_not_push_another_error_out() -> None:
+    watch = TargetWatch(wall=lambda: 1.8e9)
+    real = refused_login("batch", Limited("no-room"))
+    watch.refuse(real)
+    for number in range(MAX_ERRORS + 10):
+        watch.refuse(refused_login(f"user {number}"))
+    assert len(watch.errors) == MAX_ERRORS
+    assert real.same in watch.errors
+    watch.refuse(real)
+    assert watch.errors[real.same].count == 2

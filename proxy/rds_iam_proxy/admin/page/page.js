@@ -223,8 +223,18 @@ function show(status) {
   keyed($("errors"), status.errors, errorKey, createError);
   say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
   $("no-errors").hidden = status.errors.length > 0;
+  showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
   say($("listeners"), `Listening on ${doors.join(", ")}`);
+}
+
+/** A reload that was refused, as long as it was the last. */
+function showReload(status) {
+  const faults = status.reload?.faults ?? [];
+  $("reload").hidden = faults.length === 0;
+  if (!faults.length) return;
+  const more = faults.length > 1 ? ` (and ${number(faults.length - 1)} more, in the log)` : "";
+  say($("reload"), `The last reload, ${ago(status.reload.at, status.now)}, was refused; all stayed as it was: ${faults[0]}${more}`);
 }
 
 function lost(why) {

@@ -15,11 +15,11 @@ from ...errors.tree import LoginError
 from ...net.address import Address
 from ...rds import failures
 from ...rds.whereabouts import Whereabouts
+from ...threads import in_thread
 from . import query
 from .caller import STS_SECONDS, BadCredentials, Caller, NotAnswered, ask_sts, sts_client
 from .report import Finding, Report, Status
 from .steps import failed, log_in
-from .threads import in_thread
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -88,8 +88,8 @@ async def _credentials(
     if frozen is None:
         raise AssertionError("a token without credentials")
     try:
-        client = await in_thread(lambda: sts_client(frozen, target.region), LOOKUP_SECONDS)
-        caller = await in_thread(lambda: ask_sts(client, identity), STS_SECONDS)
+        client = await in_thread(lambda: sts_client(frozen, target.region), LOOKUP_SECONDS, "check")
+        caller = await in_thread(lambda: ask_sts(client, identity), STS_SECONDS, "check")
     except BadCredentials as exc:
         add(failed("credentials", exc.fault))
         _clock(exc.clock_ahead, report, subject)
@@ -135,7 +135,7 @@ async def _dns(target: Target, trust: Trust, report: Report, subject: str) -> tu
         found, its_trust = await Whereabouts(target, trust).now()
         details = (f"follows the CNAME to {found.address}",) if found.address != target.address else ()
         addresses = await _addresses(found.address)
-        chain = await in_thread(lambda: _chain(found.address.host), LOOKUP_SECONDS)
+        chain = await in_thread(lambda: _chain(found.address.host), LOOKUP_SECONDS, "check")
     except LoginError as exc:
         report.add(subject, replace(failed("DNS", exc), seconds=time.monotonic() - began))
         return target, trust
@@ -185,7 +185,7 @@ async def _log_in(
     token = await tokens.get(target.address, target.region, db_user)
     try:
         user = await in_thread(
-            lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS
+            lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"
         )
     except (query.QueryFailed, TimeoutError) as exc:
         why = str(exc) or "no answer in time"

@@ -13,7 +13,7 @@ from .row import Symptom
 from .signing import SIGNING
 from .verdicts import VERDICTS
 
-__all__ = ["AT_THE_START", "CHAPTERS", "SYMPTOMS", "Symptom"]
+__all__ = ["AT_THE_START", "CHAPTERS", "SYMPTOMS", "WHILE_IT_RUNS", "Symptom"]
 
 CHAPTERS: tuple[tuple[str, tuple[Symptom, ...]], ...] = (
     ("The way to RDS", REACHING),
@@ -45,3 +45,25 @@ AT_THE_START = (
     ),
 )
 """Faults that `serve` and `check` report before any login: text, cause, remedy."""
+
+WHILE_IT_RUNS = (
+    (
+        "`log lines dropped`",
+        "Whoever reads the log had stopped: a terminal after Ctrl-S, a pager, a collector that hangs or is too slow."
+        " The proxy goes on without it; of what did not fit into 1 MiB only the number is known.",
+        "Look after the reader. If it is only too slow, log less: `--log-level warning`. The metric"
+        " `rds_iam_proxy_log_lines_dropped_total` counts all of them.",
+    ),
+    (
+        "`not reloaded, all stays as it was`",
+        "The new configuration has faults, one such line each, or its files could not be read in time.",
+        "Mend what the line says and reload again. Until then `status`, the status page and the metric"
+        " `rds_iam_proxy_last_reload_successful` say so too.",
+    ),
+    (
+        "`cannot accept`",
+        "There are no file descriptors left for another connection, or no memory. Who is connected goes on.",
+        "Raise the limit (`ulimit -n`, `LimitNOFILE=`), or lower `max_sessions`. `times` says how often it came.",
+    ),
+)
+"""Lines of the log that are about the proxy, not about one login: text, cause, remedy."""

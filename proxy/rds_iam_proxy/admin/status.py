@@ -1,0 +1,182 @@
+"""All that is true now, as JSON for the status page and `status`, and as numbers for metrics. Changes nothing."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from .. import __version__
+from ..logs import dropped_lines, escaped, printable
+from ..service.service import LastReload
+from ..service.wiring import Route
+from ..session.view import Activity, SessionView
+from ..stats.refused import SeenError
+from .board import IN, Board
+from .expiry import CertificateEnds
+from .health import Readiness, health_of
+from .metrics import Numbers, TargetNumbers
+
+MAX_SESSIONS_SHOWN = 200
+MAX_ERRORS_SHOWN = 50
+
+MAX_OF_ONE_KIND = 20
+"""Errors of one reason that are shown: somebody who tries names must not push another error off the page."""
+
+
+class Status:
+    """What a board and the readiness say, put together."""
+
+    def __init__(self, board: Board, readiness: Readiness, *, wall: Callable[[], float] = time.time) -> None:
+        self._board = board
+        self._readiness = readiness
+        self._wall = wall
+        self._started_at = wall()
+        self._ends = CertificateEnds()
+
+    def status(self) -> dict[str, Any]:
+        """For JSON. Text from clients is escaped for a terminal; a page must still treat it as text."""
+        board, readiness = self._board, self._readiness
+        board.count_bytes()
+        views = sorted(board.views, key=lambda view: view.activity not in IN)
+        return {
+            "version": __version__,
+            "state": readiness.state,
+            "obstacles": [_line(text) for text in readiness.obstacles()],
+            "reload": _reload_status(board.last_reload),
+            "log_lines_dropped": dropped_lines(),
+            "now": self._wall(),
+            "started": self._started_at,
+            "listeners": [
+                {"address": str(address), "target": listener.target, "tls": listener.tls}
+                for address, listener in board.listeners
+            ],
+            "targets": [self._target_status(name, route, views) for name, route in board.routes.items()],
+            "sessions_total": len(views),
+            "sessions": [_session_status(view) for view in views[:MAX_SESSIONS_SHOWN]],
+            "errors": [_error_status(name, seen) for name, seen in _shown(list(board.errors))],
+        }
+
+    def numbers(self) -> Numbers:
+        """For metrics."""
+        board, readiness = self._board, self._readiness
+        board.count_bytes()
+        views = list(board.views)
+        ends = {str(address): self._ends.of(listener.tls_cert) for address, listener in board.listeners}
+        return Numbers(
+            now=self._wall(),
+            ready=readiness.is_ready,
+            draining=readiness.is_draining,
+            targets=tuple(_target_numbers(name, route, views) for name, route in board.routes.items()),
+            tokens_signed=board.tokens_signed,
+            loop_lag=board.loop_lag,
+            listener_certificates={address: end for address, end in ends.items() if end is not None},
+            last_reload=board.last_reload,
+            log_lines_dropped=dropped_lines(),
+        )
+
+    def _target_status(self, name: str, route: Route, views: list[SessionView]) -> dict[str, Any]:
+        upstream, watch = route.upstream, route.upstream.watch
+        target = upstream.target
+        health, why = health_of(route)
+        mine = [view for view in views if view.target == name]
+        identity = route.probe.identity
+        return {
+            "name": name,
+            "endpoint": str(target.address),
+            "dial": str(target.dial) if target.dial != target.address else None,
+            "region": target.region,
+            "health": str(health),
+            "why": _line(why),
+            "breaker_open": upstream.breaker_open,
+            "server_version": printable(identity.version) if identity is not None else None,
+            "sessions": sum(view.activity in IN for view in mine),
+            "running": sum(view.activity is Activity.RUNNING for view in mine),
+            "max_sessions": target.max_sessions,
+            "waiting": route.limiter.waiting,
+            "rate": round(route.limiter.rate, 1),
+            "rate_limit": target.logins_per_second,
+            "accepted": watch.accepted,
+            "refused": watch.refused.total(),
+            "abandoned": watch.abandoned,
+            "last_login": watch.last_login,
+            "bytes_from_client": watch.bytes_from_client,
+            "bytes_from_rds": watch.bytes_from_rds,
+            "token_ages": {user: round(age) for user, age in _token_ages(route).items()},
+            "certificate_expires": watch.certificate_expires,
+            "history": self._board.history.of(name),
+            "points_taken": self._board.history.taken,
+        }
+
+
+def _target_numbers(name: str, route: Route, views: list[SessionView]) -> TargetNumbers:
+    return TargetNumbers(
+        name=name,
+        watch=route.upstream.watch,
+        health=health_of(route)[0],
+        breaker_open=route.upstream.breaker_open,
+        sessions=Counter(view.activity for view in views if view.target == name),
+        max_sessions=route.upstream.target.max_sessions,
+        rate=route.limiter.rate,
+        waiting=route.limiter.waiting,
+        token_ages=_token_ages(route),
+        roots_expire=route.trust.roots_expire,
+    )
+
+
+def _token_ages(route: Route) -> dict[str, float]:
+    target = route.upstream.target
+    return route.tokens.ages(target.address, target.region)
+
+
+def _shown(errors: list[tuple[str, SeenError]]) -> list[tuple[str, SeenError]]:
+    """The latest first, and not too many of one kind."""
+    kinds: Counter[str] = Counter()
+    shown = []
+    for name, seen in sorted(errors, key=lambda found: found[1].last_at, reverse=True):
+        kinds[seen.latest.error.reason] += 1
+        if kinds[seen.latest.error.reason] <= MAX_OF_ONE_KIND:
+            shown.append((name, seen))
+    return shown[:MAX_ERRORS_SHOWN]
+
+
+def _reload_status(last: LastReload | None) -> dict[str, Any] | None:
+    return None if last is None else {"at": last.at, "faults": [_line(fault) for fault in last.faults]}
+
+
+def _session_status(view: SessionView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "target": view.target,
+        "peer": view.peer,
+        "account": None if view.account is None else printable(view.account),
+        "db_user": None if view.db_user is None else printable(view.db_user),
+        "program": view.program,
+        "activity": str(view.activity),
+        "quiet": round(view.quiet_seconds, 1),
+        "age": round(view.age_seconds, 1),
+        "bytes_from_client": view.bytes_from_client,
+        "bytes_from_rds": view.bytes_from_rds,
+        "tls": view.tls,
+    }
+
+
+def _error_status(target: str, seen: SeenError) -> dict[str, Any]:
+    error = seen.latest.error
+    return {
+        "target": target,
+        "user": seen.latest.user,
+        "peer": seen.latest.peer,
+        "reason": error.reason,
+        "code": seen.latest.code,
+        "text": _line(seen.latest.text),
+        "detail": _line(error.detail),
+        "cause": error.row.cause,
+        "remedy": error.row.remedy,
+        "first": seen.first_at,
+        "last": seen.last_at,
+        "count": seen.count,
+    }
+
+
+def _line(text: str) -> str:
+    return escaped(" ".join(text.split()))
