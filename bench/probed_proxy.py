@@ -5,28 +5,24 @@ outside; everything else is measured on the proxy as it is.
 """
 
 import asyncio
-import functools
 import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 from rds_iam_proxy.cli import app as cli
-from rds_iam_proxy.commands import serve as server
-from rds_iam_proxy.limits import limiter
-from rds_iam_proxy.mysql import front_login
-from rds_iam_proxy.rds import upstream
-from rds_iam_proxy.stats.phases import PhaseTimer
+from rds_iam_proxy.cli.programs import OnReady, Programs
+from rds_iam_proxy.commands.serve import new_event_loop, serve
+from rds_iam_proxy.config import Config
+from rds_iam_proxy.service.lifecycle import Lifecycle
+from rds_iam_proxy.stats.histogram import Histogram
+from rds_iam_proxy.stats.phases import Phase
+from rds_iam_proxy.stats.target import TargetWatch
 
 LAG_INTERVAL = 0.01
 WRITE_INTERVAL = 0.5
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Probe:
@@ -39,17 +35,13 @@ class Probe:
     def add(self, name: str, seconds: float) -> None:
         self._seconds.setdefault(name, []).append(round(seconds, 6))
 
-    def timed(self, name: str, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        """The same function; the seconds of each call that succeeds are kept."""
-
-        @functools.wraps(function)
-        async def measured(*args: P.args, **kwargs: P.kwargs) -> T:
-            began = time.perf_counter()
-            result = await function(*args, **kwargs)
-            self.add(name, time.perf_counter() - began)
-            return result
-
-        return measured
+    def watch(self) -> TargetWatch:
+        """The proxy's own counters of a target, of which each value of a login is kept too."""
+        return TargetWatch(
+            client_login=Kept(self, "front"),
+            permit_wait=Kept(self, "wait"),
+            phases={phase: Kept(self, phase.value) for phase in Phase},
+        )
 
     async def watch_loop(self) -> None:
         """How much later than asked for the loop gets to something."""
@@ -69,42 +61,32 @@ class Probe:
             file.write(json.dumps({"monotonic": now, **seconds}) + "\n")
 
 
-class ProbedPhases:
-    """In the place of the proxy's own PhaseTimer: tells the probe too."""
+class Kept(Histogram):
+    """Tells the probe of each value."""
 
-    def __init__(self, probe: Probe, timer: PhaseTimer) -> None:
+    def __init__(self, probe: Probe, name: str) -> None:
+        super().__init__()
         self._probe = probe
-        self._timer = timer
-        self._step = "connect"
-        self._since = time.perf_counter()
+        self._name = name
 
-    def __call__(self, step: Enum) -> None:
-        now = time.perf_counter()
-        self._probe.add(self._step, now - self._since)
-        self._step, self._since = step.name.lower(), now
-        self._timer(step)
+    def observe(self, value: float) -> None:
+        super().observe(value)
+        self._probe.add(self._name, value)
 
 
-def install(probe: Probe) -> None:
-    """Puts the clocks into the proxy's own functions."""
-    places: tuple[tuple[str, Any, str], ...] = (
-        ("front", front_login.FrontLogin, "authenticate"),
-        ("wait", limiter.Limiter, "acquire"),
-    )
-    for name, owner, attribute in places:
-        setattr(owner, attribute, probe.timed(name, getattr(owner, attribute)))
-    vars(upstream)["PhaseTimer"] = lambda *args: ProbedPhases(probe, PhaseTimer(*args))
+def probed_serve(config: Config, *, on_ready: OnReady, lifecycle: Lifecycle) -> int:
+    """`commands.serve.run`, with the probe's counters."""
+    probe = Probe(Path(os.environ["BENCH_PROBE"]))
 
-    serve = server.serve
-
-    async def probed_serve(*args: Any, **kwargs: Any) -> int:
+    async def serving() -> int:
         watching = asyncio.create_task(probe.watch_loop())
         try:
-            return await serve(*args, **kwargs)
+            return await serve(config, on_ready=on_ready, lifecycle=replace(lifecycle, new_watch=probe.watch))
         finally:
             watching.cancel()
 
-    server.serve = probed_serve
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(serving())
 
 
 def read(path: Path, since: float, until: float) -> dict[str, list[float]]:
@@ -119,5 +101,4 @@ def read(path: Path, since: float, until: float) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    install(Probe(Path(os.environ["BENCH_PROBE"])))
-    sys.exit(cli.run(sys.argv[1:]))
+    sys.exit(cli.run(sys.argv[1:], programs=Programs(serve=probed_serve)))

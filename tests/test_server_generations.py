@@ -58,22 +58,24 @@ def connect(proxy: Address) -> Any:
     )
 
 
-def look_around(proxy: Address) -> tuple[Any, str, tuple[Any, ...], int]:
-    """What one client sees: the greeting's capabilities and version, what functions tell, rows of a table."""
+def look_around(proxy: Address) -> tuple[Any, str, str, tuple[Any, ...], int]:
+    """What one client sees: capabilities, version and plugin of the greeting, what functions tell, rows of a table."""
     with connect(proxy) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT VERSION(), CURRENT_USER(), DATABASE(), @@autocommit")
         told = cursor.fetchone()
         rows = cursor.execute("SELECT * FROM products ORDER BY price")
-        return connection.server_capabilities, connection.get_server_info(), told, rows
+        plugin = connection._auth_plugin_name
+        return connection.server_capabilities, connection.get_server_info(), plugin, told, rows
 
 
 @pytest.mark.parametrize("profile", GENERATIONS.values(), ids=GENERATIONS.keys())
 async def test_a_client_logs_in_and_sees_this_server(rds: EmbeddedRDS, profile: ServerProfile) -> None:
     rds.profile = profile
     async with proxy_to(rds) as proxy:
-        capabilities, greeted_as, told, rows = await asyncio.to_thread(look_around, proxy)
+        capabilities, greeted_as, plugin, told, rows = await asyncio.to_thread(look_around, proxy)
     assert greeted_as == profile.identity.version.decode()
     assert capabilities == profile.identity.capabilities & ~NOT_RELAYED
+    assert plugin == profile.identity.auth_plugin_name
     assert told == (profile.version, f"{DB_USER}@%", "shop", 0)
     assert rows == 5
     assert rds.reasons == {}
@@ -98,7 +100,7 @@ async def test_after_an_upgrade_the_next_client_is_greeted_as_the_new_server(rds
         await asyncio.to_thread(look_around, proxy)
         rds.profile = MYSQL_8_4
         await asyncio.to_thread(look_around, proxy)  # was greeted as 5.7; what it took, 8.4 has too
-        _, greeted_as, told, _ = await asyncio.to_thread(look_around, proxy)
+        _, greeted_as, _, told, _ = await asyncio.to_thread(look_around, proxy)
     assert (greeted_as, told[0]) == ("8.4.7", "8.4.7")
 
 
@@ -109,7 +111,7 @@ async def test_a_change_of_family_is_one_err_that_says_to_reconnect(rds: Embedde
         rds.profile = MARIADB_11_4
         with pytest.raises(pymysql.MySQLError) as caught:
             await asyncio.to_thread(look_around, proxy)
-        _, greeted_as, _, _ = await asyncio.to_thread(look_around, proxy)
+        _, greeted_as, _, _, _ = await asyncio.to_thread(look_around, proxy)
     assert caught.value.args[0] == 1105
     assert "connect again" in caught.value.args[1]
     assert greeted_as == "11.4.8-MariaDB-log"

@@ -6,7 +6,7 @@ After the login bytes are relayed untouched, so both legs must agree on everythi
 from dataclasses import replace
 from functools import lru_cache
 
-from .constants import Capability, MariaDBCapability
+from .constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD, Capability, MariaDBCapability
 from .handshake import LoginRequest, ServerIdentity
 
 NOT_RELAYED = (
@@ -41,9 +41,18 @@ FORMAT_CAPABILITIES = (
 
 @lru_cache(maxsize=256)  # clients are of a few kinds, and operations on flags are slow
 def offered(upstream: ServerIdentity, *, tls: bool) -> ServerIdentity:
-    """The identity for our own greeting: RDS's, less what is not relayed."""
+    """The identity for our own greeting: RDS's, less what is not relayed.
+
+    Its plugin too: clients that know mysql_native_password alone hang up where another one is named (mysql-connector
+    2.2.9, PyMySQL 0.7). MariaDB's clients always get native: our certificate is proved to them by it.
+    """
     flags = upstream.capabilities & ~NOT_RELAYED | LOGIN_CAPABILITIES
-    return replace(upstream, capabilities=flags | Capability.SSL if tls else flags)
+    takes_sha2 = upstream.auth_plugin_name == CACHING_SHA2_PASSWORD and not upstream.is_mariadb
+    return replace(
+        upstream,
+        capabilities=flags | Capability.SSL if tls else flags,
+        auth_plugin_name=CACHING_SHA2_PASSWORD if takes_sha2 else NATIVE_PASSWORD,
+    )
 
 
 def asked(request: LoginRequest, upstream: ServerIdentity) -> LoginRequest:

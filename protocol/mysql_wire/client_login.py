@@ -41,10 +41,9 @@ class StartTLS:
     packet: bytes
 
 
-class SendToken(Enum):
+@dataclass(frozen=True, slots=True)
+class SendToken:
     """Event: RDS asks for the token: send what `token` returns."""
-
-    SEND_TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,9 @@ class Failed:
     err: ERRPacket
 
 
-class NoTLS(Enum):
+@dataclass(frozen=True, slots=True)
+class NoTLS:
     """Event: the server offers no TLS; the connection must end here."""
-
-    NO_TLS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,6 @@ class ClientLogin:
         self.identity: ServerIdentity | None = None
         self.connection_id = 0
         self._request = replace(request, user=db_user.encode())
-        self._server_plugin = ""
 
     @property
     def capabilities(self) -> Capability:
@@ -120,7 +117,7 @@ class ClientLogin:
         if isinstance(reply, OKPacket):
             return LoggedIn(reply)
         if isinstance(reply, AuthSwitchRequest) and reply.plugin_name == CLEAR_PASSWORD:
-            return SendToken.SEND_TOKEN
+            return SendToken()
         self._step(Local.OTHER_PLUGIN)
         return OtherPlugin(reply.plugin_name if isinstance(reply, AuthSwitchRequest) else "")
 
@@ -131,7 +128,7 @@ class ClientLogin:
         is what every client does, and an answer of no bytes gives nothing away.
         """
         self._step(Local.TLS_UP)
-        plugin = self._server_plugin
+        plugin = self.identity.auth_plugin_name if self.identity is not None else ""
         if plugin in ("", CLEAR_PASSWORD):
             plugin = NATIVE_PASSWORD  # else the server would take the 0 bytes for the token
         return self.sequence.frame(HandshakeResponse41(self._request, b"", plugin).encode())
@@ -147,10 +144,9 @@ class ClientLogin:
         self._step(HandshakeV10)
         if Capability.SSL not in greeting.identity.capabilities:
             self._step(Local.NO_TLS)
-            return NoTLS.NO_TLS
+            return NoTLS()
         self.identity = greeting.identity
         self.connection_id = greeting.connection_id
-        self._server_plugin = greeting.auth_plugin_name
         self._request = asked(self._request, greeting.identity)
         return StartTLS(self.sequence.frame(ssl_request(self._request).encode()))
 

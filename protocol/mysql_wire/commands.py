@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .constants import MAX_PACKET_PAYLOAD, Capability, Command
-from .errors import LocalProtocolError, PacketTooLarge, UnexpectedPacket
+from .errors import LocalProtocolError, PacketTooLarge, RemoteProtocolError, UnexpectedPacket
 from .kill_statement import connection_id, may_be_kill
 from .packet import HEADER_LENGTH, MAX_LOGIN_PAYLOAD, frame
 
@@ -71,6 +71,26 @@ class CommandScanner:
 
     def __post_init__(self) -> None:
         self._local_files = Capability.LOCAL_FILES in self.capabilities
+
+    @property
+    def broken(self) -> type[RemoteProtocolError]:
+        """What `feed` raises."""
+        return RemoteProtocolError
+
+    @property
+    def interrupted(self) -> bytes | None:
+        """The payload of the COM_CHANGE_USER that has to be answered first."""
+        return self.change_user
+
+    @property
+    def awaits_answer(self) -> bool:
+        """The last command is one that the server answers."""
+        return self.last_command not in UNANSWERED
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open stands in the answers, which are not read."""
+        return False
 
     @property
     def watches_answers(self) -> bool:

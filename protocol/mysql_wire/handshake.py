@@ -6,7 +6,7 @@ MariaDB manual: Connecting (the four bytes of extended capabilities).
 
 from dataclasses import dataclass, field, replace
 
-from .constants import NONCE_LENGTH, Capability, Command, MariaDBCapability, Status
+from .constants import NATIVE_PASSWORD, NONCE_LENGTH, Capability, Command, MariaDBCapability, Status
 from .errors import LocalProtocolError, MalformedPacket
 from .fields import PayloadReader, PayloadWriter
 
@@ -15,6 +15,7 @@ SSL_REQUEST_LENGTH = 32
 MAX_USER_LENGTH = 128
 MAX_DATABASE_LENGTH = 256
 MAX_ATTRIBUTES_LENGTH = 65_535
+MAX_PLUGIN_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class ServerIdentity:
     capabilities: Capability
     mariadb_capabilities: MariaDBCapability
     collation: int
+    auth_plugin_name: str = NATIVE_PASSWORD
+    """The plugin that it greets with. Where that is not known: the one that every client can answer or switch from."""
 
     @property
     def is_mariadb(self) -> bool:
@@ -39,8 +42,12 @@ class HandshakeV10:
     identity: ServerIdentity
     connection_id: int
     nonce: bytes = field(repr=False)
-    auth_plugin_name: str
     status: Status = Status.AUTOCOMMIT
+
+    @property
+    def auth_plugin_name(self) -> str:
+        """The plugin that the nonce is for."""
+        return self.identity.auth_plugin_name
 
     @classmethod
     def decode(cls, payload: bytes) -> "HandshakeV10":
@@ -65,11 +72,12 @@ class HandshakeV10:
         plugin = b""
         if Capability.PLUGIN_AUTH in capabilities:
             plugin = reader.string_eof().split(b"\0", 1)[0]  # some servers leave the NUL out
+        plugin_name = _limited(plugin, MAX_PLUGIN_LENGTH, "auth_plugin_name").decode("utf-8", "replace")
+        extended_flags = MariaDBCapability(extended)
         return cls(
-            identity=ServerIdentity(server_version, capabilities, MariaDBCapability(extended), collation),
+            identity=ServerIdentity(server_version, capabilities, extended_flags, collation, plugin_name),
             connection_id=connection_id,
             nonce=nonce,
-            auth_plugin_name=plugin.decode("utf-8", "replace"),
             status=status,
         )
 

@@ -54,10 +54,9 @@ class Local(Enum):
     REFUSED = auto()
 
 
-class StartTLS(Enum):
+@dataclass(frozen=True, slots=True)
+class StartTLS:
     """Event: the client asked for TLS; its ClientHello comes next."""
-
-    START_TLS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,9 @@ class Send:
     packet: bytes
 
 
-class Answered(Enum):
+@dataclass(frozen=True, slots=True)
+class Answered:
     """Event: the client's answer is complete; `verify` says whether it is right."""
-
-    ANSWERED = auto()
 
 
 ServerLoginEvent = StartTLS | Send | Answered
@@ -104,7 +102,7 @@ _NEXT: dict[tuple[State, type | Local], State] = {
 
 
 class ServerLogin:
-    """One login of one client.
+    """One login of one client, greeted as `upstream` greets, with its authentication plugin.
 
     `greeting` or `change_user` → `receive` until it returns Answered (after StartTLS: `tls_established`)
     → `verify` → `success` or `failure`. Packets' sequence ids are checked by `sequence`.
@@ -125,8 +123,8 @@ class ServerLogin:
         self.state = State.START
         self.request: LoginRequest | None = None
         self.using_password = False
-        self.plugin = NATIVE_PASSWORD if upstream.is_mariadb else CACHING_SHA2_PASSWORD
         self._identity = offered(upstream, tls=tls)
+        self.plugin = self._identity.auth_plugin_name
         self._connection_id = connection_id
         self._lookup = lookup
         self._make_nonce = nonce
@@ -139,7 +137,7 @@ class ServerLogin:
 
     def greeting(self) -> bytes:
         """The first packet."""
-        greeting = HandshakeV10(self._identity, self._connection_id, self._nonce, self.plugin)
+        greeting = HandshakeV10(self._identity, self._connection_id, self._nonce)
         self._step(HandshakeV10)
         self._with_sqlstate = True
         return self.sequence.frame(greeting.encode())
@@ -179,7 +177,7 @@ class ServerLogin:
             raise UnsupportedClient("the client speaks the protocol from before MySQL 4.1")
         if SSLRequest.matches(payload) and Capability.SSL in self._identity.capabilities:
             self._step(SSLRequest)
-            return StartTLS.START_TLS
+            return StartTLS()
         return self._response(payload)
 
     def tls_established(self) -> None:
@@ -264,7 +262,7 @@ class ServerLogin:
     def _answered(self, answer: bytes) -> Answered:
         self._answer = answer
         self.using_password = answer not in _NO_PASSWORD[self.plugin]
-        return Answered.ANSWERED
+        return Answered()
 
     def _step(self, event: type | Local) -> None:
         following = _NEXT.get((self.state, event))

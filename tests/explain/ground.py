@@ -13,9 +13,9 @@ from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target
 from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
-from rds_iam_proxy.mysql.probe import PROBE_REQUEST
-from rds_iam_proxy.mysql.rds_login import RDSLogin, UpstreamSession
+from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, RDSLogin, UpstreamSession
 from rds_iam_proxy.net.address import Address
+from rds_iam_proxy.rds.login import Order
 from rds_iam_proxy.rds.upstream import Upstream
 from running_proxy import Target as Server
 
@@ -81,12 +81,7 @@ async def log_in(
     upstream: Upstream, account: str = "app", *, seconds: float = 9.5, db_user: str = DB_USER
 ) -> UpstreamSession:
     deadline = asyncio.get_running_loop().time() + seconds
-    permit = await upstream.admit(account, deadline)
-    return await upstream.log_in(
-        account,
-        db_user,
-        lambda way, on_step: RDSLogin(way, db_user, PROBE_REQUEST, on_step),
-        permit=permit,
-        deadline=deadline,
-        with_token=False,
+    order = Order(
+        account, db_user, lambda way, on_step: RDSLogin(way, db_user, ASKS_NOTHING, on_step), token_first=False
     )
+    return await upstream.log_in(order, await upstream.admit(account, deadline))

@@ -41,8 +41,9 @@ from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, L
 from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.mysql import refusals
+from rds_iam_proxy.mysql.greeter import Greeter
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
-from rds_iam_proxy.mysql.probe import PROBE_REQUEST, Probe
+from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
 from running_proxy import Target
@@ -368,13 +369,12 @@ async def test_sessions(open_server: FakeServer, key: str, setting: str) -> None
 
 async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None:
     async with upstream_of(open_server) as upstream:
-        probe = Probe(upstream, DB_USER, Greetings(tmp_path), asyncio.ensure_future)
+        greeter = Greeter(upstream.target.address, Greetings(tmp_path), asyncio.ensure_future)
         session = await log_in(upstream)
         session.close()
         other_family = session.identity.capabilities & ~Capability.LONG_PASSWORD
-        session.identity = replace(session.identity, capabilities=other_family)
         with pytest.raises(LoginError) as caught:
-            probe.check(session, PROBE_REQUEST, DEFAULT_IDENTITY)
+            greeter.check(replace(session.identity, capabilities=other_family), ASKS_NOTHING, DEFAULT_IDENTITY)
     shows("greeting-changed", caught.value)
 
 

@@ -15,7 +15,7 @@ from fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
 FOUND = Path(__file__).parents[2] / "build" / "fuzz"
-MAX_INPUT_BYTES = 4096
+MAX_INPUT_BYTES = 2048
 START_SECONDS = 120
 """For a child to load and to end, beyond the time that it fuzzes."""
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from mysql_wire.reply import ERRPacket
 from rds_iam_proxy.config import Target
+from rds_iam_proxy.errors.tree import LoginError
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.session.clients import Clients
 from rds_iam_proxy.session.view import SessionView
@@ -19,7 +19,7 @@ class FakeClient:
         self.is_in = is_in
         self.idle = idle
         self.login_stopped = False
-        self.ended: list[tuple[int, str]] = []
+        self.ended: list[tuple[str, str]] = []
         self.over = asyncio.Event()
 
     def idle_seconds(self) -> float | None:
@@ -28,8 +28,8 @@ class FakeClient:
     def stop_login(self) -> None:
         self.login_stopped = True
 
-    def end(self, farewell: ERRPacket, why: str) -> bool:
-        self.ended.append((farewell.code, why))
+    def end(self, farewell: LoginError, why: str) -> bool:
+        self.ended.append((farewell.row.key, why))
         self.over.set()
         return True
 
@@ -65,7 +65,7 @@ async def test_only_who_is_silent_for_the_idle_timeout_is_ended() -> None:
         hall.enter(client)
     hall.clients.sweep()
     assert [client.ended for client in (asking, recent, long)] == [[], [], []]
-    assert over.ended == [(4031, "idle_timeout")]
+    assert over.ended == [("session-idle", "idle_timeout")]
     for client in (asking, recent, long):
         client.over.set()
     await hall.clients.drain(5, asyncio.Event())
@@ -84,7 +84,7 @@ async def test_when_the_proxy_stops_the_idle_get_two_seconds_and_the_busy_all_th
     assert not idle.ended
     hall.time += 0.1
     hall.clients.sweep()
-    assert idle.ended == [(1053, "the proxy stops")]
+    assert idle.ended == [("session-stopped", "the proxy stops")]
     hall.time += 20
     hall.clients.sweep()
     assert not busy.ended

@@ -7,14 +7,22 @@ from pathlib import Path
 import pytest
 
 from e2e.raw_client import Error
+from rds_iam_proxy.errors.tree import LoginError
+from rds_iam_proxy.mysql.farewells import turn_away
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Listening, listen
+from rds_iam_proxy.net.stream import Stream
 from rds_iam_proxy.service.acceptor import Listener
 
 
 async def closed(listening: Listening, clients: int) -> list[bytes]:
     """What clients read that connected to a listener with no login slot left, which is then closed."""
-    listener = Listener(listening, lambda *_: None, asyncio.Semaphore(0), lambda: True)
+    told = []
+
+    def turn_away_soon(stream: Stream, error: LoginError) -> None:
+        told.append(asyncio.create_task(turn_away(stream, error)))
+
+    listener = Listener(listening, lambda *_: None, asyncio.Semaphore(0), lambda: True, turn_away_soon)
     task = asyncio.create_task(listener.run())
     address = listening.sock.getsockname()
     connected = [socket.socket(listening.sock.family) for _ in range(clients)]
@@ -25,6 +33,7 @@ async def closed(listening: Listening, clients: int) -> list[bytes]:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await asyncio.gather(*told)
     try:
         return [client.recv(4096) for client in connected]
     finally:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ..config import Listener
+from ..errors.tree import Ended
 from ..logs import event
-from ..mysql import farewells
 from ..service.service import LastReload, Service
 from ..service.wiring import Route
 from ..session.clients import Client
@@ -15,7 +15,7 @@ from ..stats.histogram import Histogram
 from ..stats.refused import SeenError
 from .history import History, Totals
 
-IN = (Activity.RUNNING, Activity.IDLE)
+IN = (Activity.RUNNING, Activity.IDLE, Activity.IN_TRANSACTION)
 """What clients do who are in."""
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Board:
 def _end(client: Client, view: SessionView) -> bool:
     why = "ended on the status page"
     idle = client.idle_seconds()
-    told = idle is not None and idle >= SILENCE_SECONDS and client.end(farewells.ended_by_operator(), why)
+    told = idle is not None and idle >= SILENCE_SECONDS and client.end(Ended("session-ended"), why)
     if not told and not client.cut(why):
         return False
     event(log, logging.WARNING, why, id=view.id, account=view.account, peer=view.peer, target=view.target)
@@ -88,4 +88,4 @@ def _end(client: Client, view: SessionView) -> bool:
 
 def _totals(route: Route, sessions: int) -> Totals:
     watch = route.upstream.watch
-    return Totals(watch.accepted, watch.refused.total(), route.limiter.waiting, sessions)
+    return Totals(watch.accepted, watch.refused.total(), route.upstream.limiter.waiting, sessions)

@@ -79,7 +79,6 @@ class Status:
         target = upstream.target
         health, why = health_of(route)
         mine = [view for view in views if view.target == name]
-        identity = route.probe.identity
         return {
             "name": name,
             "endpoint": str(target.address),
@@ -88,12 +87,12 @@ class Status:
             "health": str(health),
             "why": _line(why),
             "breaker_open": upstream.breaker_open,
-            "server_version": printable(identity.version) if identity is not None else None,
+            "server_version": route.dialect.version() or None,
             "sessions": sum(view.activity in IN for view in mine),
             "running": sum(view.activity is Activity.RUNNING for view in mine),
             "max_sessions": target.max_sessions,
-            "waiting": route.limiter.waiting,
-            "rate": round(route.limiter.rate, 1),
+            "waiting": route.upstream.limiter.waiting,
+            "rate": round(route.upstream.limiter.rate, 1),
             "rate_limit": target.logins_per_second,
             "accepted": watch.accepted,
             "refused": watch.refused.total(),
@@ -116,16 +115,16 @@ def _target_numbers(name: str, route: Route, views: list[SessionView]) -> Target
         breaker_open=route.upstream.breaker_open,
         sessions=Counter(view.activity for view in views if view.target == name),
         max_sessions=route.upstream.target.max_sessions,
-        rate=route.limiter.rate,
-        waiting=route.limiter.waiting,
+        rate=route.upstream.limiter.rate,
+        waiting=route.upstream.limiter.waiting,
         token_ages=_token_ages(route),
-        roots_expire=route.trust.roots_expire,
+        roots_expire=route.upstream.trust.roots_expire,
     )
 
 
 def _token_ages(route: Route) -> dict[str, float]:
     target = route.upstream.target
-    return route.tokens.ages(target.address, target.region)
+    return route.upstream.tokens.ages(target.address, target.region)
 
 
 def _shown(errors: list[tuple[str, SeenError]]) -> list[tuple[str, SeenError]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from mysql_wire.passwords import Verifier
 
 from ..config import Account
+from ..net.sockets import Peer
 
 
 class Accounts:
@@ -34,6 +35,11 @@ class Accounts:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
         return (account and account.verifiers) or self._dummy
+
+
+def is_vouched_for(account: Account, peer: Peer) -> bool:
+    """The kernel says that the peer is who may use this account: no password is needed."""
+    return account.peer_uid is not None and account.peer_uid == peer.uid
 
 
 def _unquoted(user: bytes) -> bytes:

@@ -1,7 +1,11 @@
-"""The sessions that are open now, by the connection ids that their clients know."""
+"""The sessions that are open now, by what their clients know of them: a connection id, or an id and a key.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A client names sessions by it: in a KILL, or in a request to cancel.
+"""
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 FIRST_ID = 0x7000_0000
 LAST_ID = 0x7FFF_FFFF
@@ -15,13 +19,15 @@ class LiveSession:
     target: str
     server: tuple[str, int]
     rds_connection_id: int
+    rds_key: bytes = field(default=b"", repr=False)
+    """What RDS asks of who cancels, where the protocol has that."""
 
 
 class LiveSessions:
     """Connection ids are unique in this process, 31 bits long and far from those that servers give out."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, LiveSession] = {}
+        self._sessions: dict[Hashable, LiveSession] = {}
         self._ids = self._count()
 
     def __len__(self) -> int:
@@ -30,11 +36,17 @@ class LiveSessions:
     def new_id(self) -> int:
         return next(candidate for candidate in self._ids if candidate not in self._sessions)
 
-    def add(self, connection_id: int, session: LiveSession) -> None:
-        self._sessions[connection_id] = session
+    @contextmanager
+    def known(self, name: Hashable, session: LiveSession) -> Iterator[None]:
+        """`session` can be named so meanwhile."""
+        self._sessions[name] = session
+        try:
+            yield
+        finally:
+            self._sessions.pop(name, None)
 
-    def remove(self, connection_id: int) -> None:
-        self._sessions.pop(connection_id, None)
+    def find(self, name: Hashable) -> LiveSession | None:
+        return self._sessions.get(name)
 
     def kill_target(self, asking: LiveSession, connection_id: int) -> int | None:
         """RDS's id for one of ours, if the asker may kill it: the same account, target and server.
@@ -42,7 +54,7 @@ class LiveSessions:
         Behind a reader endpoint two sessions run on two servers: there the id would be a stranger's. Never ask for
         sessions of an RDS Proxy.
         """
-        named = self._sessions.get(connection_id)
+        named = self.find(connection_id)
         if named is None:
             return None
         same = (named.account, named.target, named.server) == (asking.account, asking.target, asking.server)

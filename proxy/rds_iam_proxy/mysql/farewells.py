@@ -1,30 +1,22 @@
-"""The ERR packets that end a session that was let in, between two of its commands: without being asked, so sequence 0.
-
-MySQL's server does the same (wait_timeout, shutdown), so its clients read them. MariaDB's closes without a word.
-"""
+"""ERR packets that nobody asked for: between two commands, and in the place of the greeting."""
 
 from mysql_wire.packet import frame
-from mysql_wire.reply import ERRPacket
 
-from ..errors.tree import Ended
+from ..errors.tree import LoginError
+from ..net.stream import Stream
 from .refusals import err_packet
 
 
-def stopping() -> ERRPacket:
-    """The proxy stops."""
-    return err_packet(Ended("session-stopped"))
+def between_commands(error: LoginError) -> bytes:
+    """Sequence 0, as MySQL's server does it (wait_timeout, shutdown): so its clients read it."""
+    return frame(err_packet(error).encode(), 0)
 
 
-def idle_too_long(target: str, seconds: float) -> ERRPacket:
-    """The target's idle_timeout."""
-    return err_packet(Ended("session-idle", target=target, seconds=seconds))
-
-
-def ended_by_operator() -> ERRPacket:
-    """Somebody ended this session on the status page."""
-    return err_packet(Ended("session-ended"))
-
-
-def unasked(err: ERRPacket) -> bytes:
-    """As it goes over the wire."""
-    return frame(err.encode(), 0)
+async def turn_away(stream: Stream, error: LoginError) -> None:
+    """In the place of the greeting, where there is no sqlstate yet; then close."""
+    try:
+        stream.send(frame(err_packet(error).encode(with_sqlstate=False), 0))
+    except OSError:
+        pass
+    finally:
+        stream.close()

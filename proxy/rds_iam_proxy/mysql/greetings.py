@@ -4,7 +4,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from mysql_wire.constants import Capability, MariaDBCapability
+from mysql_wire.constants import NATIVE_PASSWORD, Capability, MariaDBCapability
 from mysql_wire.handshake import ServerIdentity
 
 from ..files import read_file, write_private_file
@@ -75,6 +75,7 @@ class Greetings:
                 capabilities=Capability(kept["capabilities"] & 0xFFFFFFFF),
                 mariadb_capabilities=MariaDBCapability(kept["mariadb_capabilities"] & 0xFFFFFFFF),
                 collation=kept["collation"] & 0xFF,
+                auth_plugin_name=str(kept.get("auth_plugin_name", NATIVE_PASSWORD)),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
@@ -90,6 +91,7 @@ class Greetings:
             "capabilities": int(identity.capabilities),
             "mariadb_capabilities": int(identity.mariadb_capabilities),
             "collation": identity.collation,
+            "auth_plugin_name": identity.auth_plugin_name,
         }
         with contextlib.suppress(OSError):
             write_private_file(self._path(endpoint), json.dumps(kept).encode())

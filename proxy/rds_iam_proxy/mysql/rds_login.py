@@ -4,8 +4,9 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mysql_wire.capabilities import LOGIN_CAPABILITIES
 from mysql_wire.client_login import ClientLogin, Failed, LoggedIn, NoTLS, OtherPlugin, SendToken, StartTLS
-from mysql_wire.constants import Capability, Command, Status
+from mysql_wire.constants import Capability, Command, MariaDBCapability, Status
 from mysql_wire.errors import LocalProtocolError, RemoteProtocolError, UnexpectedPacket
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.packet import frame
@@ -16,8 +17,10 @@ from ..logs import printable
 from ..net.peer_certificate import presented
 from ..net.stream import Stream
 from ..rds import failures
-from ..rds.login import OnStep, Step, Way
+from ..rds.login import OnStep, Order, Step, Way
 from . import refusals
+from .greeter import Greeter
+from .packets import read_packet
 
 OLD_TOKEN_SECONDS = 60.0
 """A refused token of this age is thrown away: a new one may do better."""
@@ -30,6 +33,16 @@ TOKEN_LEFT_OUT = b"(the server's text repeats the token and is left out)"
 _KEPT_STATUS = Status.AUTOCOMMIT | Status.NO_BACKSLASH_ESCAPES | Status.ANSI_QUOTES
 
 COM_QUIT = frame(bytes((Command.COM_QUIT,)), 0)
+
+ASKS_NOTHING = LoginRequest(
+    user=b"",
+    database=None,
+    collation=45,
+    max_packet_size=1 << 24,
+    capabilities=LOGIN_CAPABILITIES,
+    mariadb_capabilities=MariaDBCapability(0),
+)
+"""What a client would ask for that wants to know no more than whether it gets in."""
 
 
 @dataclass(slots=True)
@@ -61,6 +74,15 @@ class UpstreamSession:
 
 def _nothing() -> None:
     pass
+
+
+def order(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
+    """Before RDS's first greeting is known a login is worth it without a token, to learn that."""
+
+    def make(way: Way, on_step: OnStep) -> RDSLogin:
+        return RDSLogin(way, db_user, request, on_step, greeter.learn)
+
+    return Order(account, db_user, make, token_first=greeter.has_answered)
 
 
 class RDSLogin:
@@ -135,11 +157,11 @@ class RDSLogin:
         login = self._login
         self._enter(Step.GREETING)
         while True:
-            event = login.receive(await stream.read_packet(login.sequence))
+            event = login.receive(await read_packet(stream, login.sequence))
             match event:
                 case StartTLS(packet):
                     await self._start_tls(stream, packet)
-                case SendToken.SEND_TOKEN:
+                case SendToken():
                     await stream.write(login.token(await self._get_token()))
                     self._enter(Step.VERDICT)
                 case LoggedIn(ok):
@@ -148,7 +170,7 @@ class RDSLogin:
                     return _for_client(ok)
                 case Failed(err):
                     raise refusals.refused(self._target, self._db_user, self._without_token(err), self._sent_token())
-                case NoTLS.NO_TLS:
+                case NoTLS():
                     raise failures.no_tls(self._target)
                 case OtherPlugin(plugin):
                     how = f"it wants {printable(plugin)}"

@@ -13,8 +13,6 @@ from contextlib import suppress
 from functools import partial
 from typing import cast
 
-from mysql_wire.packet import HEADER_LENGTH, Header, Sequence
-
 MAX_TLS_RECORD = 16 * 1024
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
@@ -70,12 +68,6 @@ class Stream:
                 raise EndOfStream(f"closed with {len(view)} of {length} bytes missing")
             view = view[count:]
         return bytes(data)
-
-    async def read_packet(self, sequence: Sequence) -> bytes:
-        """One login packet's payload. Raises RemoteProtocolError before memory is taken for a payload too long."""
-        header = Header.decode(await self.read_exactly(HEADER_LENGTH))
-        sequence.accept(header)
-        return await self.read_exactly(header.length)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of `data`. Raises OSError."""

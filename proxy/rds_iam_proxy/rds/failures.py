@@ -10,7 +10,6 @@ from ..aws.names import Kind, parse_rds_name, partition_of
 from ..config import Target
 from ..errors.tree import (
     CredentialsError,
-    GreetingChanged,
     Limited,
     LoginError,
     Refused,
@@ -124,10 +123,6 @@ def sessions_in_use(target: Target) -> Limited:
 
 def account_sessions_in_use(target: Target, account: str, most: int) -> Limited:
     return Limited("account-sessions", account=printable(account), most=most, target=target.name)
-
-
-def greeting_changed(target: Target, version: bytes) -> GreetingChanged:
-    return GreetingChanged("greeting-changed", address=str(target.address), version=printable(version))
 
 
 def utc(seconds: float) -> datetime:

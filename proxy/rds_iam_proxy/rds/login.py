@@ -1,17 +1,16 @@
-"""What `Upstream` asks of a login at RDS, whatever the database: its steps, its way there, and how to run it."""
+"""What a login at RDS is, whatever the database: its steps, its way there, who asks for it, and what it gives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
 from ..net.dial import Dialler
-
-SessionT_co = TypeVar("SessionT_co", covariant=True)
+from ..net.stream import Stream
 
 
 class Step(StrEnum):
@@ -41,6 +40,28 @@ class Way:
     dialler: Dialler
 
 
+class RDSSession(Protocol):
+    """A session at RDS. Whoever asked for it closes it, any number of times."""
+
+    @property
+    def stream(self) -> Stream: ...
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """The IP address and port that it runs on."""
+
+    async def quit(self) -> None:
+        """Take leave as a client does, then close."""
+
+    def close(self) -> None: ...
+
+
+SessionT = TypeVar("SessionT", bound=RDSSession)
+"""A dialect's own sessions at RDS."""
+
+SessionT_co = TypeVar("SessionT_co", bound=RDSSession, covariant=True)
+
+
 class Login(Protocol[SessionT_co]):
     """One dial and login at RDS. `run` it once."""
 
@@ -50,3 +71,26 @@ class Login(Protocol[SessionT_co]):
 
     async def run(self, on_close: Callable[[], None]) -> SessionT_co:
         """A session at RDS, which calls `on_close` when it is closed. Raises LoginError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Generic[SessionT]):
+    """A login that somebody wants: for which account, as which DB user, and how it is made."""
+
+    account: str
+    """In whose turn, and in whose place among the target's sessions."""
+    db_user: str
+    make: Callable[[Way, OnStep], Login[SessionT]]
+    """One try. There may be several."""
+    token_first: bool = True
+    """Without a token do not even dial: RDS may count handshakes that break off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to log in once. Times on the monotonic clock."""
+
+    at: float
+    """When it was given."""
+    deadline: float
+    """When the login must be over."""

@@ -4,39 +4,27 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
 
 from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import LoginError, Refused, Verdict
+from ..errors.tree import Refused
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
-from ..rds import failures
 from ..stats.phases import PhaseTimer
 from ..stats.target import TargetWatch
-from .login import Login, OnStep, Step, Way
+from . import failures
+from .login import Order, Permit, SessionT, Step, Way
+from .verdicts import Meaning, Verdicts
 from .whereabouts import Whereabouts
-
-SessionT = TypeVar("SessionT")
-Make = Callable[[Way, OnStep], Login[SessionT]]
-"""Makes one login at RDS."""
 
 LOGIN_SECONDS = 10.0
 """Dial, TLS and login together."""
 
 LEFT_FOR_LOGIN_SECONDS = 1.0
 """A permit that comes later than this before the deadline is of no use: the login would only be broken off."""
-
-RETRY_SECONDS = 10.0
-"""A refused old token is replaced once, and not again for this DB user before RETRY_SECONDS."""
-
-KNOWN_GOOD_SECONDS = 300.0
-"""So long after a login, a DB user whose token RDS refuses is taken to be throttled: RDS words both alike."""
-
-THROTTLED_RETRIES = 2
 
 PROBE = ""
 """The account of the proxy's own logins: its session takes nobody's place."""
@@ -61,17 +49,17 @@ class Upstream:
         clock: ClockWatch | None = None,
     ) -> None:
         self.target = target
+        self.limiter = limiter
+        self.tokens = tokens
+        self.trust = trust
         self.watch = watch or TargetWatch()
-        self._limiter = limiter
-        self._breaker = Breaker(now=now)
-        self._tokens = tokens
-        self._whereabouts = Whereabouts(target, trust)
-        self._dialler = Dialler()
         self.now = now
         self._clock = clock or ClockWatch()
+        self._breaker = Breaker(now=now)
+        self._whereabouts = Whereabouts(target, trust)
+        self._dialler = Dialler()
+        self._verdicts = Verdicts()
         self._sessions: Counter[str] = Counter()  # by account
-        self._retried: dict[str, float] = {}
-        self._last_login: dict[str, float] = {}  # by DB user
 
     @property
     def sessions(self) -> int:
@@ -83,36 +71,32 @@ class Upstream:
         """Whether logins fail at once, because RDS could not be reached lately."""
         return self._breaker.open
 
-    async def admit(self, account: str, deadline: float) -> float:
-        """A permit for one login: its time, which `log_in` takes. `deadline` on the monotonic clock.
+    async def admit(self, account: str, deadline: float) -> Permit:
+        """A permit for one login, which `log_in` takes. `deadline` on the monotonic clock.
 
         Raises Limited, and Unreachable or TLSFailure while RDS is known not to answer.
         """
         self._check_sessions(account)
         self._breaker.check()
         began = self.now()
-        permit = await self._limiter.acquire(account, min(deadline, began + self.target.login_wait))
+        at = await self.limiter.acquire(account, min(deadline, began + self.target.login_wait))
         self.watch.permit_wait.observe(self.now() - began)
-        return permit
+        return Permit(at, deadline)
 
-    async def log_in(
-        self,
-        account: str,
-        db_user: str,
-        make: Make[SessionT],
-        *,
-        permit: float,
-        deadline: float,
-        with_token: bool = True,
-    ) -> SessionT:
+    async def log_in(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """A session at RDS, for which `admit` has given the permit. Raises LoginError."""
-        self._check_sessions(account)  # again: several may have waited for the last place
-        self._sessions[account] += 1
+        self._check_sessions(order.account)  # again: several may have waited for the last place
+        self._sessions[order.account] += 1
         try:
-            return await self._try_until_judged(account, db_user, make, permit, deadline, with_token)
+            return await self._try_until_judged(order, permit)
         except BaseException:
-            self._closed(account)
+            self._closed(order.account)
             raise
+
+    async def way(self) -> Way:
+        """Where the target's logins go now. Raises Unreachable."""
+        target, trust = await self._whereabouts.now()
+        return Way(target, trust, self.tokens, self._clock, self._dialler)
 
     def _check_sessions(self, account: str) -> None:
         target, most = self.target, self.target.max_sessions_per_account
@@ -126,83 +110,51 @@ class Upstream:
         if not self._sessions[account]:
             del self._sessions[account]
 
-    async def _try_until_judged(
-        self, account: str, db_user: str, make: Make[SessionT], permit: float, deadline: float, with_token: bool
-    ) -> SessionT:
+    async def _try_until_judged(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """RDS's verdict on one login, with new tries where the refusal was not about this login itself."""
-        began, throttled = self.now(), 0
-        last_permit = deadline - LEFT_FOR_LOGIN_SECONDS
+        trial, permitted_at = self._verdicts.trial(order.db_user, self.now()), permit.at
         while True:
             try:
-                session = await self._connect(account, db_user, make, deadline, with_token)
+                session = await self._connect(order, permit.deadline)
             except Refused as refused:
-                if self._may_replace_token(refused, db_user):
-                    permit = await self._limiter.acquire(account, last_permit)
-                    continue
-                if not self._is_throttling(refused, db_user, throttled):
+                meaning = trial.judge(refused, self.now())
+                if meaning not in (Meaning.AS_IT_SAYS, Meaning.OLD_TOKEN):
+                    self.limiter.throttled(permitted_at)
+                if meaning in (Meaning.AS_IT_SAYS, Meaning.NOT_THROTTLED):
                     raise
-                self._limiter.throttled(permit)
-                throttled += 1
-                if throttled > THROTTLED_RETRIES:
-                    raise self._still_throttled(refused, db_user, began) from refused
-                permit = await self._limiter.acquire(account, last_permit, again=True)
+                if meaning is Meaning.STILL_THROTTLED:
+                    ago = self._verdicts.seconds_since_login(order.db_user, self.now())
+                    raise failures.throttled(self.target, order.db_user, refused, ago) from refused
             else:
-                self._last_login[db_user] = self.now()
+                self._verdicts.logged_in(order.db_user, self.now())
                 self._clock.was_right()
                 return session
+            last_permit = permit.deadline - LEFT_FOR_LOGIN_SECONDS
+            permitted_at = await self.limiter.acquire(order.account, last_permit, again=meaning is Meaning.THROTTLED)
 
-    def _may_replace_token(self, refused: Refused, db_user: str) -> bool:
-        now = self.now()
-        if refused.verdict is not Verdict.OLD_TOKEN or now - self._retried.get(db_user, -RETRY_SECONDS) < RETRY_SECONDS:
-            return False
-        self._retried[db_user] = now
-        return True
-
-    def _is_throttling(self, refused: Refused, db_user: str, throttled_before: int) -> bool:
-        """RDS Proxy says so; RDS itself only refuses a token that should be good."""
-        if refused.verdict is Verdict.RATE_LIMITED:
-            return True
-        last_login = self._last_login.get(db_user)
-        known_good = last_login is not None and self.now() - last_login < KNOWN_GOOD_SECONDS
-        return refused.verdict.is_of_token and (known_good or throttled_before > 0)
-
-    def _still_throttled(self, refused: Refused, db_user: str, began: float) -> LoginError:
-        """Throttled logins fail while others get in. If none did meanwhile, RDS means what it says: an AWS session
-        that ended or a permission that was taken away looks like this."""
-        last_login = self._last_login.get(db_user)
-        if refused.verdict.is_of_token and (last_login is None or last_login < began):
-            self._last_login.pop(db_user, None)
-            return refused
-        ago = None if last_login is None else self.now() - last_login
-        return failures.throttled(self.target, db_user, refused, ago)
-
-    async def _connect(
-        self, account: str, db_user: str, make: Make[SessionT], deadline: float, with_token: bool
-    ) -> SessionT:
-        with self._breaker.attempt(), self.watch.attempt(db_user):
-            target, trust = await self._whereabouts.now()
-            if with_token:
-                await self._have_token(target, db_user, deadline)
+    async def _connect(self, order: Order[SessionT], deadline: float) -> SessionT:
+        with self._breaker.attempt(), self.watch.attempt(order.db_user):
+            way = await self.way()
+            if order.token_first:
+                await self._have_token(way.target, order.db_user, deadline)
             started = self.now()
-            timer = PhaseTimer(self.watch.phases, self.now)
-            login = make(Way(target, trust, self._tokens, self._clock, self._dialler), timer)
+            login = order.make(way, PhaseTimer(self.watch.phases, self.now))
             try:
                 async with asyncio.timeout(max(0.0, min(LOGIN_SECONDS, deadline - started))):
-                    session = await login.run(lambda: self._closed(account))
+                    session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
                 seconds = self.now() - started
                 if login.step is Step.CREDENTIALS:
                     raise failures.credentials_too_late(seconds) from None
-                raise failures.no_answer(target, login.step, seconds) from None
+                raise failures.no_answer(way.target, login.step, seconds) from None
         self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
         return session
 
     async def _have_token(self, target: Target, db_user: str, deadline: float) -> None:
-        """Without one, do not even dial: RDS counts handshakes that break off, and blocks this host after a hundred
-        in a row. To learn the first greeting, one is worth it."""
+        """It is kept for the login that follows."""
         started = self.now()
         try:
             async with asyncio.timeout(max(0.0, deadline - started)):
-                await self._tokens.get(target.address, target.region, db_user)
+                await self.tokens.get(target.address, target.region, db_user)
         except TimeoutError:
             raise failures.credentials_too_late(self.now() - started) from None

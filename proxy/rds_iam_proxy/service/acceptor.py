@@ -5,12 +5,8 @@ import logging
 import socket
 from collections.abc import Callable
 
-from mysql_wire.packet import frame
-from mysql_wire.reply import ERRPacket
-
-from ..errors.tree import Draining, Limited
+from ..errors.tree import Draining, Limited, LoginError
 from ..logs import event
-from ..mysql.refusals import err_packet
 from ..net.accept import Acceptance
 from ..net.sockets import BACKLOG, Listening, Peer, peer_of
 from ..net.stream import Stream
@@ -19,10 +15,6 @@ MAX_LOGINS = 256
 """Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
 
 log = logging.getLogger(__name__)
-
-
-NO_DESCRIPTORS = err_packet(Limited("no-room"))
-CLOSING = err_packet(Draining("listener-closed"))
 
 
 class Listener:
@@ -34,11 +26,14 @@ class Listener:
         start_session: Callable[[Stream, Peer, Callable[[], None]], None],
         login_slots: asyncio.Semaphore,
         has_room: Callable[[], bool],
+        turn_away: Callable[[Stream, LoginError], object],
     ) -> None:
+        """`turn_away` tells a client that it cannot log in, and closes."""
         self._listening = listening
         self._start_session = start_session
         self._login_slots = login_slots
         self._has_room = has_room
+        self._turn_away = turn_away
         self._acceptance = Acceptance()
 
     async def run(self) -> None:
@@ -58,7 +53,7 @@ class Listener:
         if self._has_room():
             self._start_session(Stream(sock), peer, _once(self._login_slots.release))
         else:
-            _turn_away(sock, NO_DESCRIPTORS)
+            self._turn_away(Stream(sock), Limited("no-room"))
             self._login_slots.release()
             event(log, logging.WARNING, "client turned away", peer=str(peer), reason="no file descriptors left")
 
@@ -70,19 +65,8 @@ class Listener:
                     sock, _where = self._listening.sock.accept()
                 except OSError:  # usually: there is nobody
                     break
-                _turn_away(sock, CLOSING)
+                self._turn_away(Stream(sock), Draining("listener-closed"))
         self._listening.close()
-
-
-def _turn_away(sock: socket.socket, err: ERRPacket) -> None:
-    """An ERR packet in the place of the greeting: it has no sqlstate there."""
-    try:
-        sock.setblocking(False)
-        sock.send(frame(err.encode(with_sqlstate=False), 0))
-    except OSError:
-        pass
-    finally:
-        sock.close()
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Config
+from ..stats.target import TargetWatch
 from .hangup import Hangup
 from .systemd import LentSockets, Notifier
 
@@ -24,3 +25,5 @@ class Lifecycle:
     hangup: Hangup | None = None
     """None: SIGHUP is left as it is."""
     sockets: LentSockets = field(default_factory=LentSockets)
+    new_watch: Callable[[], TargetWatch] = TargetWatch
+    """Makes what counts for one target."""

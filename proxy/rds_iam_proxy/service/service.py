@@ -10,25 +10,29 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
+from typing import Any
 
 from ..config import Config, is_loopback
 from ..config import Listener as ListenerConfig
-from ..errors.tree import ConfigError
+from ..dialect import Dialect
+from ..errors.tree import ConfigError, LoginError
 from ..front.accounts import Accounts
+from ..front.arrival import Arrival
 from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
-from ..mysql.probe import Probe
 from ..net.address import Address
 from ..net.sockets import Bind, Listening, Peer, SocketName, listen
 from ..net.stream import Stream
 from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
+from ..stats.target import TargetWatch
 from .acceptor import MAX_LOGINS, Listener
 from .descriptors import room_for_clients
+from .probe import Probe
 from .systemd import LentSockets
 from .wiring import Wiring, wire
 
@@ -54,6 +58,8 @@ class _Door:
     listening: Listening
     address: Address | Path
     target: str
+    dialect: Dialect[Any]
+    """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
     task: asyncio.Task[None] | None = None
 
@@ -61,7 +67,12 @@ class _Door:
 class Service:
     """`start`, any number of `reload`s, then `drain` and `close`, or `close` alone. For one event loop."""
 
-    def __init__(self, config: Config, sockets: LentSockets | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: LentSockets | None = None,
+        new_watch: Callable[[], TargetWatch] = TargetWatch,
+    ) -> None:
         """Raises ConfigError."""
         self._config = config
         self._sockets = sockets or LentSockets()
@@ -71,7 +82,8 @@ class Service:
         self._slots = asyncio.Semaphore(MAX_LOGINS)
         self._max_clients = _room_for(config)
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
-        self._wiring = wire(config, self.spawn)
+        self._new_watch = new_watch
+        self._wiring = wire(config, self.spawn, new_watch=new_watch)
         self.clients = Clients()
         self.last_reload: LastReload | None = None
         """None: there has been none since the start."""
@@ -111,7 +123,7 @@ class Service:
 
     def prepare(self, config: Config) -> Wiring:
         """The parts for `config`, for `reload`. Reads files, so it may block: for a thread. Raises ConfigError."""
-        return wire(config, self.spawn, self._wiring)
+        return wire(config, self.spawn, self._wiring, new_watch=self._new_watch)
 
     def reload(self, config: Config, wiring: Wiring) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
@@ -217,12 +229,13 @@ class Service:
     def _open_doors(self, config: Config, wiring: Wiring, new: Mapping[_DoorKey, Listening]) -> None:
         """Open the new ones, and set what is behind each."""
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
-            door = self._doors.get(key)
+            door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
             if door is not None:
-                door.target, door.tls = listener.target, tls
+                door.target, door.dialect, door.tls = listener.target, dialect, tls
                 continue
-            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, tls)
-            accepting = Listener(door.listening, self._starter(door), self._slots, self._has_room)
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls)
+            start, turn_away = self._starter(door), self._turner_away(door)
+            accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
             event(log, logging.INFO, "listening", address=str(door.address), target=listener.target, tls=listener.tls)
 
@@ -239,10 +252,17 @@ class Service:
     def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
         def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
             route = self._wiring.routes[door.target]
-            session = Session(stream, peer, route.upstream, route.probe, door.tls, self._shared, release_slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls)
+            session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session
+
+    def _turner_away(self, door: _Door) -> Callable[[Stream, LoginError], object]:
+        async def turn_away(stream: Stream, error: LoginError) -> None:
+            await door.dialect.turn_away(stream, error)
+
+        return lambda stream, error: self.spawn(turn_away(stream, error))
 
     def _has_room(self) -> bool:
         return len(self.clients) < self._max_clients

@@ -3,31 +3,40 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import platformdirs
 
 from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
 from ..config import Account, Config, Target
+from ..dialect import Dialect
 from ..errors.tree import ConfigError
 from ..files import read_file
 from ..front.tls import LocalTLS, local_tls
 from ..limits.limiter import Limiter
 from ..logs import event
+from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
-from ..mysql.probe import Probe
 from ..net.address import Address
 from ..rds.upstream import Upstream
+from ..stats.target import TargetWatch
+from .probe import Probe
 
 log = logging.getLogger(__name__)
 
 _LimiterKey = tuple[Address, float, int]
 _TrustKey = tuple[str, str, Path | None, str]
+_Place = tuple[str, Address, Address]
+_UpstreamKey = tuple[Target, _TrustKey]
+_ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,64 +44,87 @@ class Route:
     """The way to one target. Sessions keep the route they came in by, whatever a reload does."""
 
     upstream: Upstream
+    dialect: Dialect[Any]
     probe: Probe
-    trust: Trust
-    limiter: Limiter
-    tokens: TokenSource
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """All parts of one configuration."""
+    """All parts of one configuration, each by what it was made from."""
 
     routes: dict[str, Route] = field(default_factory=dict)
+    """By the names of targets."""
     tls: tuple[LocalTLS | None, ...] = ()
     """One for each listener, in their order."""
     limiters: dict[_LimiterKey, Limiter] = field(default_factory=dict)
     trusts: dict[_TrustKey, Trust] = field(default_factory=dict)
     tokens: dict[Identity, TokenSource] = field(default_factory=dict)
     """Those of earlier configurations too: sessions that are open may still log in anew."""
+    watches: dict[_Place, TargetWatch] = field(default_factory=dict)
+    dialects: dict[_Place, Dialect[Any]] = field(default_factory=dict)
+    upstreams: dict[_UpstreamKey, Upstream] = field(default_factory=dict)
+    probes: dict[_ProbeKey, Probe] = field(default_factory=dict)
 
 
-def wire(config: Config, spawn: Spawn, before: Wiring | None = None) -> Wiring:
+def wire(
+    config: Config,
+    spawn: Spawn,
+    before: Wiring | None = None,
+    *,
+    new_watch: Callable[[], TargetWatch] = TargetWatch,
+) -> Wiring:
     """The parts for `config`; `before`: those that run now. Changes nothing of them. Raises ConfigError."""
     before = before or Wiring()
-    limiters = {key: before.limiters.get(key) or _limiter(key) for key in map(_limiter_key, config.targets.values())}
-    keys = {name: _trust_key(target) for name, target in config.targets.items()}
-    trusts = {key: before.trusts.get(key) or Trust(key[1], key[2]) for key in keys.values()}
-    _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
-    identities = map(_identity, config.targets.values())
-    tokens = before.tokens | {one: TokenSource(one) for one in set(identities) - before.tokens.keys()}
-    state_folder = platformdirs.user_state_path("rds-iam-proxy")
-    tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
+    targets = config.targets.values()
     greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
-    routes = {}
-    for name, target in config.targets.items():
-        limiter, trust = limiters[_limiter_key(target)], trusts[keys[name]]
-        db_user = _probe_user(config.accounts, name)
-        old = before.routes.get(name)
-        if old is not None and _is_same(old, target, limiter, trust) and _may_probe_on(old, db_user):
-            routes[name] = old
-            continue
-        upstream = Upstream(target, limiter=limiter, tokens=tokens[_identity(target)], trust=trust)
-        if old is not None and (old.upstream.target.address, old.upstream.target.dial) == (target.address, target.dial):
-            upstream.watch = old.upstream.watch
-        elif old is not None:
-            upstream.watch = old.upstream.watch.elsewhere()
-        probe = Probe(upstream, db_user, greetings, spawn)
-        if old is not None and (old.upstream.target.address, old.upstream.target.dial) == (target.address, target.dial):
-            probe.identity = old.probe.identity
-        routes[name] = Route(upstream, probe, trust, limiter, tokens[_identity(target)])
-    return Wiring(routes, tls, limiters, trusts, tokens)
+    state_folder = platformdirs.user_state_path("rds-iam-proxy")
+
+    tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
+    limiters = kept(before.limiters, map(_limiter_key, targets), _limiter)
+    keys = {target: (target, _trust_key(target)) for target in targets}
+    trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
+    _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
+    tokens = before.tokens | kept(before.tokens, map(_identity, targets), TokenSource)
+    watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
+    dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
+
+    def upstream(key: _UpstreamKey) -> Upstream:
+        target, trust_key = key
+        return Upstream(
+            target,
+            limiter=limiters[_limiter_key(target)],
+            tokens=tokens[_identity(target)],
+            trust=trusts[trust_key],
+            watch=watches[_place(target)],
+        )
+
+    def probe(key: _ProbeKey) -> Probe:
+        upstream_key, db_user = key
+        return Probe(upstreams[upstream_key], dialects[_place(upstream_key[0])], db_user)
+
+    upstreams = kept(before.upstreams, keys.values(), upstream)
+    probe_keys = {target: (key, _probe_user(config.accounts, target.name)) for target, key in keys.items()}
+    probes = kept(before.probes, probe_keys.values(), probe)
+    routes = {
+        target.name: Route(upstreams[key], dialects[_place(target)], probes[probe_keys[target]])
+        for target, key in keys.items()
+    }
+    return Wiring(routes, tls, limiters, trusts, tokens, watches, dialects, upstreams, probes)
 
 
-def _is_same(route: Route, target: Target, limiter: Limiter, trust: Trust) -> bool:
-    return route.upstream.target == target and route.limiter is limiter and route.trust is trust
+def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> dict[K, V]:
+    """The parts of these keys: those that are there, and new ones for the others."""
+    return {key: before[key] if key in before else make(key) for key in wanted}
 
 
-def _may_probe_on(route: Route, db_user: str | None) -> bool:
-    """A probe that has no answer yet must ask as somebody who is left."""
-    return route.probe.identity is not None or route.probe.db_user == db_user
+def _place(target: Target) -> _Place:
+    """What was learnt of a target holds as long as it is at this address."""
+    return target.name, target.address, target.dial
+
+
+def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:
+    old = before.routes.get(place[0])
+    return new_watch() if old is None else old.upstream.watch.elsewhere()
 
 
 def _identity(target: Target) -> Identity:

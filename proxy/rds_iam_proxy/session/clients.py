@@ -6,11 +6,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
-from mysql_wire.reply import ERRPacket
-
 from ..config import Target
+from ..errors.tree import Ended, LoginError
 from ..logs import event
-from ..mysql import farewells
 from .view import SILENCE_SECONDS, SessionView
 
 SWEEP_SECONDS = 0.5
@@ -32,7 +30,7 @@ class Client(Protocol):
     def is_in(self) -> bool: ...
     def idle_seconds(self) -> float | None: ...
     def stop_login(self) -> None: ...
-    def end(self, farewell: ERRPacket, why: str) -> bool: ...
+    def end(self, farewell: LoginError, why: str) -> bool: ...
     def cut(self, why: str) -> bool: ...
     def view(self) -> SessionView: ...
     def count_bytes(self) -> None: ...
@@ -88,9 +86,9 @@ class Clients:
             idle_timeout = client.target.idle_timeout
             if self._stopping_since is not None:
                 if seconds >= SILENCE_SECONDS and min(seconds, now - self._stopping_since) >= IDLE_GRACE_SECONDS:
-                    client.end(farewells.stopping(), "the proxy stops")
+                    client.end(Ended("session-stopped"), "the proxy stops")
             elif idle_timeout is not None and seconds >= idle_timeout:
-                client.end(farewells.idle_too_long(client.target.name, idle_timeout), "idle_timeout")
+                client.end(Ended("session-idle", target=client.target.name, seconds=idle_timeout), "idle_timeout")
 
     async def drain(self, seconds: float, stop_now: asyncio.Event) -> int:
         """Refuse logins, and let the sessions end within `seconds`, or until `stop_now`; then end them.
@@ -114,9 +112,9 @@ class Clients:
 
     def _end_idle(self, client: Client) -> bool:
         seconds = client.idle_seconds()
-        return (
-            seconds is not None and seconds >= SILENCE_SECONDS and client.end(farewells.stopping(), "the proxy stops")
-        )
+        if seconds is None or seconds < SILENCE_SECONDS:
+            return False
+        return client.end(Ended("session-stopped"), "the proxy stops")
 
 
 async def _first_of(waits: Iterable[Awaitable[object]], seconds: float) -> None:

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mysql_wire.commands import UNANSWERED, CommandScanner
-from mysql_wire.errors import RemoteProtocolError
-
+from ..dialect import Bytes, Watch
 from ..net.stream import Stream
 
 BUFFER_SIZE = 256 * 1024
@@ -20,8 +18,6 @@ BUFFER_SIZE = 256 * 1024
 
 FLUSH_SECONDS = 5.0
 TLS_RETRY_SECONDS = 0.01
-
-Bytes = memoryview | bytes | bytearray
 
 
 class Side(StrEnum):
@@ -32,11 +28,11 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Who ended the relay, and why; `change_user` is the COM_CHANGE_USER payload that interrupted it."""
+    """Who ended the relay, and why; `interrupted`: by what command the client logs in once more."""
 
     by: Side
     why: str
-    change_user: bytes | None = None
+    interrupted: bytes | None = None
 
 
 def make_buffer() -> memoryview:
@@ -47,13 +43,13 @@ def make_buffer() -> memoryview:
 class Relay:
     """`run` returns when one side ended; the streams stay open and belong to the caller."""
 
-    def __init__(self, client: Stream, rds: Stream, scanner: CommandScanner, buffer: memoryview) -> None:
-        self._scanner = scanner
+    def __init__(self, client: Stream, rds: Stream, watch: Watch, buffer: memoryview) -> None:
+        self._watch = watch
         self._asked_at = -1  # how many bytes had come from RDS when the client asked last
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        keep_tail = scanner.watches_answers
-        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan)
-        self.downward = Direction(Side.RDS, rds, client, buffer, self._over, self._keep_tail if keep_tail else None)
+        listen = self._listen if watch.watches_answers else None
+        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan, lambda: watch.has_more)
+        self.downward = Direction(Side.RDS, rds, client, buffer, self._over, listen)
 
     @property
     def byte_count(self) -> int:
@@ -67,7 +63,17 @@ class Relay:
         A guess, until there was silence for a while too: answers are not parsed. A transaction may be open.
         """
         waiting = self.upward.is_held_up or self.downward.is_held_up
-        return self._scanner.at_boundary and self.downward.byte_count > self._asked_at and not waiting
+        return self._watch.at_boundary and self.downward.byte_count > self._asked_at and not waiting
+
+    @property
+    def in_transaction(self) -> bool:
+        """Known only where answers are followed."""
+        return self._watch.in_transaction
+
+    @property
+    def has_unread(self) -> bool:
+        """One side has sent something, or closed, and it was not looked at yet."""
+        return self.upward.has_unread or self.downward.has_unread
 
     def end(self, why: str) -> None:
         """Make `run` return; what is under way is broken off."""
@@ -82,7 +88,7 @@ class Relay:
             self.upward.detach()
             self.downward.detach()
         await self._flush(ending)
-        if self._scanner.has_quit:
+        if self._watch.has_quit:
             return Ending(Side.CLIENT, "quit")  # RDS may have been quicker to close
         return ending
 
@@ -91,30 +97,30 @@ class Relay:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if ending.by is Side.CLIENT:
-                    await self.upward.flush(self._scanner.flush())
-                if ending.by is Side.RDS or ending.change_user is not None:
+                    await self.upward.flush(self._watch.flush())
+                if ending.by is Side.RDS or ending.interrupted is not None:
                     await self.downward.flush(b"")
         except (OSError, TimeoutError):
             return  # the other side has gone as well
 
     def _scan(self, data: memoryview) -> Bytes:
-        scanner = self._scanner
-        before = scanner.commands
+        watch = self._watch
+        before = watch.commands
         try:
-            out = scanner.feed(data)
-        except RemoteProtocolError as exc:
+            out = watch.feed(data) if data else watch.more()
+        except watch.broken as exc:
             self._end(Ending(Side.PROXY, str(exc)))
             return b""
-        if scanner.commands != before:
+        if watch.commands != before:
             # Of several at once only the last one's kind is known: then one of them is taken to be answered.
-            if scanner.last_command not in UNANSWERED or scanner.commands > before + 1:
+            if watch.awaits_answer or watch.commands > before + 1:
                 self._asked_at = self.downward.byte_count
-            if scanner.change_user is not None:
-                self._end(Ending(Side.CLIENT, "change user", scanner.change_user))
+            if watch.interrupted is not None:
+                self._end(Ending(Side.CLIENT, "log in again", watch.interrupted))
         return out
 
-    def _keep_tail(self, data: memoryview) -> Bytes:
-        self._scanner.answered(data)
+    def _listen(self, data: memoryview) -> Bytes:
+        self._watch.answered(data)
         return data
 
     def _end(self, ending: Ending) -> None:
@@ -123,9 +129,13 @@ class Relay:
 
 
 class Direction:
-    """Bytes from one side to the other."""
+    """Bytes from one side to the other.
 
-    __slots__ = ("_buffer", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
+    `transform` makes of what was read what is sent. While it `has_more` to make, it is called again without bytes, once
+    in each turn of the loop, and nothing else is read.
+    """
+
+    __slots__ = ("_buffer", "_has_more", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
 
     def __init__(
         self,
@@ -135,6 +145,7 @@ class Direction:
         buffer: memoryview,
         over: asyncio.Future[Ending],
         transform: Callable[[memoryview], Bytes] | None,
+        has_more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.byte_count = 0
         self._name = name
@@ -143,6 +154,7 @@ class Direction:
         self._buffer = buffer
         self._over = over
         self._transform = transform
+        self._has_more = has_more
         self._pending: memoryview | None = None
 
     @property
@@ -150,8 +162,15 @@ class Direction:
         """The receiver has not taken all that was read."""
         return self._pending is not None
 
+    @property
+    def has_unread(self) -> bool:
+        return self._source.has_unread
+
     def resume(self) -> None:
-        """Read when there is something to read."""
+        """Read when there is something to read, and when all that was read is handed on."""
+        if self._has_more():
+            asyncio.get_running_loop().call_soon(self._go_on)
+            return
         self._source.watch_readable(self._readable)
         if self._source.has_pending:  # no readiness will tell of these
             asyncio.get_running_loop().call_soon(self._readable)
@@ -166,7 +185,7 @@ class Direction:
         await self._sink.write(rest)
 
     def _readable(self) -> None:
-        if self._over.done() or self._pending is not None:
+        if self._over.done() or self._pending is not None or self._has_more():
             return
         try:
             count = self._source.receive(self._buffer)
@@ -184,10 +203,24 @@ class Direction:
             self._end(self._name, "closed")
             return
         self.byte_count += count
-        view = self._buffer[:count]
+        self._hand_on(self._buffer[:count])
+        if self._has_more():
+            self._source.watch_readable(None)
+            self._resume_unless_held_up()
+
+    def _go_on(self) -> None:
+        if not self._over.done() and self._pending is None:
+            self._hand_on(self._buffer[:0])
+            self._resume_unless_held_up()
+
+    def _hand_on(self, view: memoryview) -> None:
         data = view if self._transform is None else self._transform(view)
         if data:
             self._send(data)
+
+    def _resume_unless_held_up(self) -> None:
+        if not self._over.done() and self._pending is None:
+            self.resume()
 
     def _retry(self) -> None:
         if not self._over.done() and self._pending is None:

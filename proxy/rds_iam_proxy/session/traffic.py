@@ -41,7 +41,8 @@ class Meter:
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long nothing was sent either way, to be asked again and again; None: not idle, or nothing runs.
+        """How long nothing was sent either way, to be asked again and again; None: not idle, or nothing runs. An open
+        transaction, where it is known of, is not idle.
 
         Counts from the first look that finds the counters unchanged.
         """
@@ -50,11 +51,13 @@ class Meter:
             return None
         if relay.byte_count != self._byte_count:
             self._byte_count, self._quiet_since = relay.byte_count, now
-        return now - self._quiet_since if relay.seems_idle else None
+        return now - self._quiet_since if relay.seems_idle and not relay.in_transaction else None
 
     @property
     def activity(self) -> Activity:
         """What the relay that runs is doing."""
+        if self.relay is not None and self.relay.in_transaction and self.relay.seems_idle:
+            return Activity.IN_TRANSACTION
         return Activity.IDLE if (self.idle_seconds or 0.0) >= SILENCE_SECONDS else Activity.RUNNING
 
     def tell(self) -> None:

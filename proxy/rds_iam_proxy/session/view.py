@@ -14,6 +14,8 @@ class Activity(StrEnum):
     WAITING = "waiting for a permit"
     RUNNING = "running"
     IDLE = "idle"
+    IN_TRANSACTION = "in transaction"
+    """Nothing runs, but it may not be ended. Not known of MySQL's."""
     ENDING = "ending"
 
 

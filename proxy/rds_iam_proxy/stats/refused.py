@@ -14,7 +14,7 @@ class RefusedLogin:
 
     user: str
     peer: str
-    code: int
+    code: int | str
     text: str
     error: LoginError
     """One that was not raised: it is kept."""

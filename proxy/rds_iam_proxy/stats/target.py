@@ -56,6 +56,8 @@ class TargetWatch:
     bytes_from_rds: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     """Sessions, by who ended them."""
+    client_login: Histogram = field(default_factory=Histogram)
+    """Seconds from the greeting until a client has proved its password."""
     permit_wait: Histogram = field(default_factory=Histogram)
     phases: dict[Phase, Histogram] = field(default_factory=lambda: {phase: Histogram() for phase in Phase})
     attempts: OrderedDict[str, Attempt] = field(default_factory=OrderedDict)

@@ -1,5 +1,7 @@
 """Who may kill whom."""
 
+from contextlib import ExitStack
+
 from rds_iam_proxy.front.ids import FIRST_ID, LAST_ID, LiveSession, LiveSessions
 
 SERVER = ("10.0.0.1", 3306)
@@ -15,11 +17,24 @@ def test_ids_are_31_bits_unique_and_far_from_servers_own() -> None:
 def test_only_the_same_account_target_and_server_are_reached() -> None:
     live = LiveSessions()
     asking = LiveSession("app", "orders", SERVER, 11)
-    live.add(FIRST_ID, LiveSession("app", "orders", SERVER, 12))
-    live.add(FIRST_ID + 1, LiveSession("other", "orders", SERVER, 13))
-    live.add(FIRST_ID + 2, LiveSession("app", "billing", SERVER, 14))
-    live.add(FIRST_ID + 3, LiveSession("app", "orders", ("10.0.0.2", 3306), 15))
-    targets = [live.kill_target(asking, FIRST_ID + n) for n in range(5)]
-    assert targets == [12, None, None, None, None]
-    live.remove(FIRST_ID)
+    others = (
+        LiveSession("app", "orders", SERVER, 12),
+        LiveSession("other", "orders", SERVER, 13),
+        LiveSession("app", "billing", SERVER, 14),
+        LiveSession("app", "orders", ("10.0.0.2", 3306), 15),
+    )
+    with ExitStack() as stack:
+        for n, other in enumerate(others):
+            stack.enter_context(live.known(FIRST_ID + n, other))
+        targets = [live.kill_target(asking, FIRST_ID + n) for n in range(5)]
+        assert targets == [12, None, None, None, None]
     assert live.kill_target(asking, FIRST_ID) is None
+
+
+def test_a_session_may_be_named_by_an_id_and_a_key() -> None:
+    live, session = LiveSessions(), LiveSession("app", "orders", SERVER, 4711, b"RDS's key")
+    with live.known((4711, b"our key"), session):
+        assert live.find((4711, b"our key")) is session
+        assert live.find((4711, b"another")) is None
+    assert live.find((4711, b"our key")) is None
+    assert "RDS's key" not in repr(session)

@@ -1,6 +1,8 @@
 """Greetings kept across starts."""
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,18 @@ from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("db.abc.eu-west-1.rds.amazonaws.com", 3306)
 IDENTITY = ServerIdentity(b"5.5.5-10.11-\xff", Capability(0x81FFFFFE), MariaDBCapability(0x1D), 45)
+SHA2 = ServerIdentity(b"8.4.7", Capability(0xDFFFFFFF), MariaDBCapability(0), 255, "caching_sha2_password")
+
+
+async def test_a_file_without_a_plugin_greets_with_the_one_that_every_client_can_switch_from(tmp_path: Path) -> None:
+    greetings = Greetings(tmp_path)
+    await greetings.save(ENDPOINT, SHA2)
+    assert await greetings.load(ENDPOINT) == SHA2
+    path = tmp_path / f"{ENDPOINT.host}_3306.json"
+    kept = json.loads(path.read_text())
+    del kept["auth_plugin_name"]
+    path.write_text(json.dumps(kept))
+    assert await greetings.load(ENDPOINT) == replace(SHA2, auth_plugin_name="mysql_native_password")
 
 
 async def test_round_trip(tmp_path: Path) -> None:

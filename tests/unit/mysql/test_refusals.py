@@ -11,7 +11,7 @@ from mysql_wire.constants import ErrorCode
 from mysql_wire.errors import MalformedPacket, PacketTooLarge, TLSRequired, UnexpectedPacket, UnsupportedClient
 from mysql_wire.reply import ERRPacket
 from rds_iam_proxy.config import Target
-from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Draining, LoginError, Refused, Verdict
+from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Draining, Ended, GreetingChanged, LoginError, Refused, Verdict
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.rds import failures
@@ -38,7 +38,7 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
         (failures.throttled(TARGET, "u", refusals.refused(TARGET, "u", DENIED, FRESH), 3.4), 1040, "08004", "3 s ago"),
         (failures.sessions_in_use(TARGET), 1040, "08004", "max_sessions"),
         (failures.account_sessions_in_use(TARGET, "app", 5), 1040, "08004", "max_sessions_per_account"),
-        (failures.greeting_changed(TARGET, b"8.4.0"), 1105, "HY000", "connect again"),
+        (GreetingChanged("greeting-changed", address="db:3306", version="8.4.0"), 1105, "HY000", "connect again"),
         (failures.not_an_iam_user(TARGET, "u", "why"), 1045, "28000", "AWSAuthenticationPlugin AS 'RDS'"),
         (refusals.refused(TARGET, "u", DENIED, FRESH), 1045, "28000", "rds-db:connect"),
         (refusals.refused(TARGET, "u", DENIED, None), 1045, "28000", "without asking for a token"),
@@ -46,6 +46,8 @@ TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
         (refusals.refused(TARGET, "u", ERRPacket(1524, "HY000", b"not loaded"), None), 1524, "HY000", "IAM"),
         (refusals.refused(TARGET, "u", ERRPacket(1129, "HY000", b"blocked"), None), 1129, "HY000", "FLUSH HOSTS"),
         (Draining("stopping"), 1053, "08S01", "being stopped"),
+        (Ended("session-stopped"), 1053, "08S01", "connect again"),
+        (Ended("session-ended"), 1053, "08S01", "connect again"),
     ],
 )
 def test_failures_have_their_code_and_say_what_to_do(error: LoginError, code: int, sqlstate: str, words: str) -> None:
@@ -164,3 +166,9 @@ def test_access_denied_reads_as_a_server_s_and_escapes_the_name() -> None:
     assert (failure.reason, other.reason) == ("wrong password", "unknown user")
     assert packet.message == rb"Access denied for user 'a\x1bb'@'localhost' (using password: YES)"
     assert packet.code == ErrorCode.ER_ACCESS_DENIED_ERROR
+
+
+def test_who_was_idle_for_too_long_reads_mysqls_own_text() -> None:
+    packet = refusals.err_packet(Ended("session-idle", target="shop", seconds=60))
+    assert (packet.code, packet.sqlstate) == (4031, "HY000")
+    assert b"because of inactivity" in packet.message

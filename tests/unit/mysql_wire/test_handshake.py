@@ -1,5 +1,7 @@
 """Greeting, TLS request, login packet and COM_CHANGE_USER."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from mysql_wire.handshake import (
 )
 
 NONCE = b"abcdefghij0123456789"
-MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255)
+MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255, "caching_sha2_password")
 MARIADB = ServerIdentity(b"5.5.5-10.11.19-MariaDB", Capability(0x81FFFFFE), MariaDBCapability(0x1D), 45)
 FLAGS = LOGIN_CAPABILITIES | Capability.CONNECT_WITH_DB | Capability.CONNECT_ATTRS
 
@@ -36,10 +38,10 @@ requests = st.builds(
 
 @pytest.mark.parametrize("identity", [MYSQL, MARIADB])
 def test_greeting_round_trip_and_truncation(identity: ServerIdentity) -> None:
-    greeting = HandshakeV10(identity, 0x70000001, NONCE, "caching_sha2_password")
+    greeting = HandshakeV10(identity, 0x70000001, NONCE)
     payload = greeting.encode()
     assert HandshakeV10.decode(payload) == greeting
-    before_plugin = len(payload) - len("caching_sha2_password") - 1
+    before_plugin = len(payload) - len(identity.auth_plugin_name) - 1
     for end in range(before_plugin):
         with pytest.raises(MalformedPacket):
             HandshakeV10.decode(payload[:end])
@@ -51,13 +53,18 @@ def test_greeting_of_another_protocol_version() -> None:
         HandshakeV10.decode(b"\x09" + bytes(60))
 
 
+def test_greeting_with_a_plugin_name_longer_than_servers_have() -> None:
+    with pytest.raises(MalformedPacket, match="auth_plugin_name: 65 bytes"):
+        HandshakeV10.decode(HandshakeV10(replace(MYSQL, auth_plugin_name="p" * 65), 1, NONCE).encode())
+
+
 def test_greeting_refuses_a_nonce_that_the_wire_cannot_carry() -> None:
     with pytest.raises(LocalProtocolError):
-        HandshakeV10(MYSQL, 1, b"\0" * 20, "x").encode()
+        HandshakeV10(MYSQL, 1, b"\0" * 20).encode()
 
 
 def test_reserved_bytes_of_mysql_are_no_mariadb_capabilities() -> None:
-    payload = bytearray(HandshakeV10(MARIADB, 1, NONCE, "p").encode())
+    payload = bytearray(HandshakeV10(MARIADB, 1, NONCE).encode())
     flags_at = payload.index(b"\0", 1) + 1 + 4 + 9
     payload[flags_at] |= 1  # LONG_PASSWORD
     assert HandshakeV10.decode(bytes(payload)).identity.mariadb_capabilities == 0

@@ -34,6 +34,10 @@ def test_the_id_is_found_where_the_grammar_has_it(text: bytes) -> None:
 @given(TEXTS | st.binary(max_size=MAX_KILL_PAYLOAD))
 @example(b"/**/" * 58 + b"KILL x")
 @example(b"/*" * 128)
+@example(b"/* " * 85)
+@example(b"/* */" * 51)
+@example(b"# " * 128)
+@example(b"-- " * 85)
 @example(b"--\n" * 80)
 @example(b"KILL" + b" " * 240 + b"5")
 def test_every_byte_is_looked_at_a_few_times_at_most(text: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ from mysql_wire.reply import AuthSwitchRequest, ERRPacket, OKPacket
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
 SHA2, NATIVE = "caching_sha2_password", "mysql_native_password"
-MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255)
+MYSQL = ServerIdentity(b"9.7.4", Capability(0xDFFFFFFF), MariaDBCapability(0), 255, "caching_sha2_password")
 MARIADB = ServerIdentity(b"11.8.9-MariaDB", Capability(0x81FFFFFE), MariaDBCapability(0x3D), 45)
 PASSWORD = b"correct horse"
 RIGHT = Verifier.of(PASSWORD)
@@ -94,7 +95,7 @@ def test_caching_sha2_fast_path() -> None:
     client = Client()
     assert client.greeting.auth_plugin_name == SHA2
     answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
-    assert client.send(client.response(answer, SHA2)) is Answered.ANSWERED
+    assert client.send(client.response(answer, SHA2)) == Answered()
     assert client.login.verify()
     assert client.login.success(OK) == b"\x02\0\0\x02\x01\x03" + b"\x07\0\0\x03" + OK_PAYLOAD
 
@@ -107,13 +108,59 @@ def test_native_towards_mariadb_without_a_switch() -> None:
     assert client.login.success(OK) == b"\x07\0\0\x02" + OK_PAYLOAD
 
 
+@pytest.mark.parametrize(
+    ("identity", "plugin"),
+    [
+        (replace(MYSQL, auth_plugin_name=NATIVE), NATIVE),  # MySQL 5.7, Aurora
+        (MYSQL, SHA2),
+        (replace(MYSQL, auth_plugin_name="sha256_password"), NATIVE),  # none that we can check
+        (replace(MYSQL, auth_plugin_name=""), NATIVE),
+        (replace(MARIADB, auth_plugin_name=SHA2), NATIVE),  # native is what proves our certificate
+    ],
+)
+def test_the_greeting_names_the_plugin_that_rds_greets_with(identity: ServerIdentity, plugin: str) -> None:
+    assert Client(identity).greeting.auth_plugin_name == plugin
+
+
+WRONG_GUESSES = [b"", b"\0", b"x" * 20, b"x" * 32]
+HALVES = [(Verifier(RIGHT.native, None), NATIVE), (Verifier(None, RIGHT.sha2), SHA2)]
+
+
+@pytest.mark.parametrize("greeted_with", [NATIVE, SHA2])
+@pytest.mark.parametrize("guess", WRONG_GUESSES)
+@pytest.mark.parametrize(("half", "offered"), HALVES)
+def test_an_account_with_one_kind_of_hash_is_asked_for_that_kind_once(
+    greeted_with: str, guess: bytes, half: Verifier, offered: str
+) -> None:
+    other = SHA2 if offered == NATIVE else NATIVE
+    client = Client(replace(MYSQL, auth_plugin_name=greeted_with), (half,))
+    switch = _switch(client.send(client.response(guess, other)))
+    assert switch.plugin_name == offered
+    scramble = scramble_native_password if offered == NATIVE else scramble_caching_sha2
+    assert client.send(scramble(PASSWORD, switch.plugin_data[:20])) == Answered()
+    assert client.login.verify()
+
+
+@pytest.mark.parametrize("guess", WRONG_GUESSES)
+@pytest.mark.parametrize(("greeted_with", "named"), [(NATIVE, SHA2), (SHA2, NATIVE)])
+def test_a_client_that_names_another_plugin_than_the_greeting_is_asked_by_its_own(
+    guess: bytes, greeted_with: str, named: str
+) -> None:
+    client = Client(replace(MYSQL, auth_plugin_name=greeted_with))
+    switch = _switch(client.send(client.response(guess, named)))
+    assert switch.plugin_name == named
+    assert client.send(b"") == Answered()
+    assert not client.login.using_password
+    assert not client.login.verify()
+
+
 @pytest.mark.parametrize(("named", "switched_to"), [(NATIVE, NATIVE), ("dummy_fallback_auth", NATIVE)])
 def test_another_plugin_gets_a_switch_with_a_new_nonce(named: str, switched_to: str) -> None:
     client = Client()
     switch = _switch(client.send(client.response(b"", named)))
     assert switch.plugin_name == switched_to
     assert switch.plugin_data[:20] != client.greeting.nonce
-    assert client.send(scramble_native_password(PASSWORD, switch.plugin_data[:20])) is Answered.ANSWERED
+    assert client.send(scramble_native_password(PASSWORD, switch.plugin_data[:20])) == Answered()
     assert client.login.verify()
     assert client.login.success(OK)[3] == 4
 
@@ -128,14 +175,14 @@ def test_answer_over_the_old_nonce_is_wrong_after_a_switch() -> None:
 def test_client_without_plugin_auth_is_checked_by_native_and_never_switched() -> None:
     client = Client()
     answer = scramble_native_password(PASSWORD, client.greeting.nonce)
-    assert client.send(client.response(answer, None)) is Answered.ANSWERED
+    assert client.send(client.response(answer, None)) == Answered()
     assert client.login.verify()
 
 
 def test_plugin_auth_without_a_name_is_no_plugin_auth() -> None:
     client = Client()
     payload = client.response(scramble_native_password(PASSWORD, client.greeting.nonce), "")[:-1]
-    assert client.send(payload) is Answered.ANSWERED
+    assert client.send(payload) == Answered()
     assert client.login.verify()
 
 
@@ -158,7 +205,7 @@ def test_either_of_two_passwords_is_right() -> None:
 @pytest.mark.parametrize("answer", [b"", b"x" * 32, b"x" * 20])
 def test_wrong_answers_and_unknown_users_look_the_same(user: bytes, answer: bytes) -> None:
     client = Client()
-    assert client.send(client.response(answer, SHA2, user)) is Answered.ANSWERED
+    assert client.send(client.response(answer, SHA2, user)) == Answered()
     assert not client.login.verify()
     with pytest.raises(LocalProtocolError):
         client.login.success(OK)
@@ -183,12 +230,12 @@ def test_no_success_before_verify() -> None:
 def test_tls_request_where_tls_is_offered() -> None:
     client = Client(tls=True)
     request = LoginRequest(b"", None, 45, 0, LOGIN_CAPABILITIES | Capability.SSL, MariaDBCapability(0))
-    assert client.send(ssl_request(request).encode()) is StartTLS.START_TLS
+    assert client.send(ssl_request(request).encode()) == StartTLS()
     with pytest.raises(UnexpectedPacket):
         client.login.receive(client.response(b"", SHA2))
     client.login.tls_established()
     answer = scramble_caching_sha2(PASSWORD, client.greeting.nonce)
-    assert client.send(client.response(answer, SHA2, extra=Capability.SSL)) is Answered.ANSWERED
+    assert client.send(client.response(answer, SHA2, extra=Capability.SSL)) == Answered()
     assert client.login.verify()
 
 
@@ -261,7 +308,7 @@ def test_what_clients_send_for_no_password(
     identity: ServerIdentity, plugin: str, answer: bytes, using_password: bool
 ) -> None:
     client = Client(identity)
-    assert client.send(client.response(answer, plugin)) is Answered.ANSWERED
+    assert client.send(client.response(answer, plugin)) == Answered()
     assert client.login.using_password == using_password
     assert not client.login.verify()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mysql_wire.commands import CommandScanner
+from mysql_wire.commands import MAX_PACKETS, CommandScanner
 from mysql_wire.constants import Capability
 from mysql_wire.packet import Header, frame
 from rds_iam_proxy.commands.serve import new_event_loop
@@ -74,6 +74,33 @@ class Between:
             await self.task
         for stream in (self.client, self.front, self.back, self.rds):
             stream.close()
+
+
+def test_a_flood_of_tiny_packets_arrives_whole_and_leaves_others_their_turns(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def flooded() -> None:
+        flood = frame(b"\x19\x01\0\0\0", 0) * 20_000
+        async with Between(local_files=True).start() as between:
+            turns = 0
+
+            def others() -> None:
+                nonlocal turns
+                turns += 1
+                asyncio.get_running_loop().call_soon(others)
+
+            loop = asyncio.get_running_loop()
+            loop.call_soon(others)
+            writing = asyncio.create_task(between.client.write(flood + frame(b"\x0e", 0)))
+            assert await _digest(between.rds, len(flood)) == hashlib.sha256(flood).hexdigest()
+            assert await between.rds.read_exactly(5) == frame(b"\x0e", 0)
+            await writing
+            assert turns >= 20_000 / MAX_PACKETS
+            assert between.scanner.commands == 20_001
+            await between.rds.write(b"answer")
+            assert await between.client.read_exactly(6) == b"answer"
+
+    run(flooded())
 
 
 async def _digest(stream: Stream, length: int) -> str:
@@ -141,7 +168,7 @@ def test_change_user_interrupts_after_what_came_before(run: Callable[[Awaitable[
             payload = b"\x11app\0\0shop\0"
             await between.client.write(frame(b"\x0e", 0) + frame(payload, 0))
             ending = await between.task
-            assert ending.change_user == payload
+            assert ending.interrupted == payload
             assert await between.rds.read_exactly(5) == frame(b"\x0e", 0)
 
     run(work())

@@ -13,8 +13,7 @@ from ...aws.trust import Trust
 from ...config import Target
 from ...errors.tree import LoginError, Refused, TLSFailure
 from ...logs import printable
-from ...mysql.probe import PROBE_REQUEST
-from ...mysql.rds_login import RDSLogin
+from ...mysql.rds_login import ASKS_NOTHING, RDSLogin
 from ...net.address import Address
 from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
@@ -68,7 +67,7 @@ async def log_in(
             seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
 
     before = [Step.CONNECT]
-    login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, PROBE_REQUEST, on_step)
+    login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, ASKS_NOTHING, on_step)
     failure: LoginError | None = None
     try:
         async with asyncio.timeout(LOGIN_SECONDS):

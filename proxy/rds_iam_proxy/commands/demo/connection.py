@@ -23,6 +23,7 @@ from mysql_wire.handshake import HandshakeResponse41, HandshakeV10, LoginRequest
 from mysql_wire.packet import Sequence
 from mysql_wire.reply import AuthSwitchRequest
 
+from ...mysql.packets import read_packet
 from ...net.stream import Stream
 from .profile import ServerProfile
 from .session import DemoSession
@@ -39,20 +40,20 @@ async def receive_login(
 ) -> tuple[LoginRequest, bytes]:
     """Greet, start TLS, ask for the token, which is returned too. Raises SQLError, RemoteProtocolError, OSError."""
     nonce = "".join(secrets.choice(_NONCE) for _ in range(NONCE_LENGTH)).encode()
-    greeting = HandshakeV10(profile.identity, connection_id, nonce, profile.auth_plugin_name)
+    greeting = HandshakeV10(profile.identity, connection_id, nonce)
     await stream.write(sequence.frame(greeting.encode()))
-    payload = await stream.read_packet(sequence)
+    payload = await read_packet(stream, sequence)
     if not SSLRequest.matches(payload):
         HandshakeResponse41.decode(payload, profile.identity)
         raise SQLError(3159, "HY000", _INSECURE)
     await stream.start_tls(tls, server_side=True)
-    response = HandshakeResponse41.decode(await stream.read_packet(sequence), profile.identity)
+    response = HandshakeResponse41.decode(await read_packet(stream, sequence), profile.identity)
     if response.request.capabilities & (Capability.COMPRESS | Capability.ZSTD_COMPRESSION_ALGORITHM):
         raise SQLError(1235, "42000", "The demo's embedded server does not compress: connect without compression")
     token = response.auth_response
     if response.auth_plugin_name != CLEAR_PASSWORD or not token:
         await stream.write(sequence.frame(AuthSwitchRequest(CLEAR_PASSWORD, profile.auth_switch_data).encode()))
-        token = await stream.read_packet(sequence)
+        token = await read_packet(stream, sequence)
     return response.request, token.partition(b"\0")[0]
 
 
@@ -91,7 +92,7 @@ class RDSConnection(Connection):  # type: ignore[misc]  # mysql-mimic has no typ
             self.stream.reset_seq()
             next(self.stream.seq)  # the command's own
             try:
-                payload = await self._socket.read_packet(Sequence())
+                payload = await read_packet(self._socket, Sequence())
             except RemoteProtocolError as exc:
                 await self.stream.write(refusal(exc).packet.encode())
                 return

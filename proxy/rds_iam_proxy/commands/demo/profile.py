@@ -18,7 +18,6 @@ class ServerProfile:
     """What a server says of itself before anyone has logged in, and how it asks for a token."""
 
     identity: ServerIdentity
-    auth_plugin_name: str
     auth_switch_data: bytes = b""
     """What follows the name in the AuthSwitchRequest: Aurora sends nothing (go-sql-driver/mysql #646, sqlx #2533)."""
 
@@ -30,8 +29,8 @@ class ServerProfile:
 
 def _mysql(version: str, capabilities: int, plugin: str, collation: int) -> ServerProfile:
     # MySQL leaves the bytes of MariaDB's extended capabilities 0.
-    identity = ServerIdentity(version.encode(), Capability(capabilities), MariaDBCapability(0), collation)
-    return ServerProfile(identity, plugin)
+    identity = ServerIdentity(version.encode(), Capability(capabilities), MariaDBCapability(0), collation, plugin)
+    return ServerProfile(identity)
 
 
 def _mariadb(version: str, capabilities: int, extended: int) -> ServerProfile:
@@ -39,7 +38,7 @@ def _mariadb(version: str, capabilities: int, extended: int) -> ServerProfile:
     # up to 11.5 (MariaDB documentation: Character Set and Collation Overview).
     capabilities_ = MariaDBCapability(extended)
     identity = ServerIdentity(version.encode(), Capability(capabilities), capabilities_, LATIN1_SWEDISH_CI)
-    return ServerProfile(identity, NATIVE_PASSWORD)
+    return ServerProfile(identity)
 
 
 # Bits 0 to 24, 30 and 31: 5.7's mysql_com.h ends with DEPRECATE_EOF (24). Default plugin and character set: MySQL 5.7
