@@ -14,9 +14,14 @@ from ..net.sockets import Bind
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TLSMode = Literal["auto", "required", "off"]
+AuthMode = Literal["auto", "native"]
+"""What a listener greets with."""
 
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
+LOGIN_WAIT = 8.0
+LOGIN_TIMEOUT = 9.5
+MAX_SESSIONS = 500
 DRAIN_TIMEOUT = 30.0
 
 
@@ -41,9 +46,11 @@ class Target:
     logins_per_second: float = LOGINS_PER_SECOND
     """Of the endpoint, however many targets name it."""
     login_burst: int = LOGIN_BURST
-    login_wait: float = 8.0
+    login_wait: float = LOGIN_WAIT
     """Seconds that a login may wait for its permit."""
-    max_sessions: int = 500
+    login_timeout: float = LOGIN_TIMEOUT
+    """Seconds that a login may take, with that wait, from the client's login packet on."""
+    max_sessions: int = MAX_SESSIONS
     max_sessions_per_account: int | None = None
     """None: as many as max_sessions allows."""
     idle_timeout: float | None = None
@@ -59,7 +66,10 @@ class Listener:
     tls: TLSMode = "auto"
     """auto: offered, with a self-signed certificate where there is no other; required: nothing else is accepted."""
     tls_cert: Path | None = None
+    """None: the proxy's own, self-signed."""
     tls_key: Path | None = None
+    auth: AuthMode = "auto"
+    """auto: as RDS would greet, or as the accounts' hashes allow."""
 
 
 @dataclass(frozen=True, slots=True)
