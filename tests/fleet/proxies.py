@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.limits.member import Member
 from rds_iam_proxy.limits.shared_budget import Fleet, SharedPermits
-from rds_iam_proxy.limits.store import Credentials, Store, StorePlace
+from rds_iam_proxy.limits.store import Credentials, Store
+from rds_iam_proxy.limits.store_place import StorePlace
 from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("db.example.com", 3306)

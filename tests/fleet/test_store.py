@@ -13,7 +13,8 @@ import pytest
 
 from fleet.proxies import neighbours
 from rds_iam_proxy.limits.shared_budget import Fleet, Source
-from rds_iam_proxy.limits.store import RIGHTS, Store, StoreError, StorePlace, acl_rule, keys_of
+from rds_iam_proxy.limits.store import Store, StoreError, keys_of
+from rds_iam_proxy.limits.store_place import RIGHTS, StorePlace, acl_rule
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
 from servers.stores import RunningStore, free_port, running_store, store_tree
@@ -136,7 +137,7 @@ def tls_options(running: RunningStore, tmp_path: Path) -> Iterator[tuple[Running
         (folder / "ca-cert.pem").write_bytes(ca.certificate_pem)
         inside = store_tree(running.release).inside(folder)
         port = free_port()
-        options = ("--tls-port", str(port), "--port", "0", "--tls-auth-clients", "no")
+        options: tuple[str, ...] = ("--tls-port", str(port), "--port", "0", "--tls-auth-clients", "no")
         for name in ("cert", "key", "ca-cert"):
             options += (f"--tls-{name}-file", f"{inside}/{name}.pem")
         with running_store(running.release.name, *options, port=port) as secure:
@@ -177,8 +178,8 @@ def cluster(running: RunningStore) -> Iterator[list[RunningStore]]:
         for node, (first, last) in zip(nodes, ((0, 5460), (5461, 10922), (10923, 16383)), strict=True):
             node.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
         for node in nodes[1:]:
-            bus = node.options[node.options.index("--cluster-port") + 1]
-            nodes[0].command("CLUSTER", "MEET", "127.0.0.1", str(node.port), bus)
+            bus_port = node.options[node.options.index("--cluster-port") + 1]
+            nodes[0].command("CLUSTER", "MEET", "127.0.0.1", str(node.port), bus_port)
         deadline = time.monotonic() + 20
         while any("cluster_state:ok" not in node.command("CLUSTER", "INFO") for node in nodes):
             assert time.monotonic() < deadline

@@ -9,14 +9,15 @@ import hashlib
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..net.address import Address
+from ..threads import in_thread
 from .shared_budget import CALL_SECONDS
+from .store_place import StorePlace, acl_rule
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -27,14 +28,6 @@ CONNECT_SECONDS = 2.0
 CONNECTION_LIFE_SECONDS = 11 * 3600.0
 """ElastiCache cuts a connection that came by IAM after 12 hours: rather between two calls than in one."""
 
-INSTALL = "pip install 'rds-iam-proxy[fleet]'"
-
-RIGHTS = (
-    "+evalsha", "+eval", "+script", "+hello", "+auth", "+ping", "+client", "+time",
-    "+hmget", "+hset", "+hgetall", "+hdel", "+pexpire",
-)  # fmt: skip
-"""All that the script and its connection use."""
-
 _REFUSED_IN_SCRIPT = ("can't run this command", "has no permissions to run")
 """How Redis 7.0 and Valkey 8.1 say of a command inside the script what they call NOPERM elsewhere."""
 
@@ -44,34 +37,6 @@ Credentials = Callable[[], Awaitable[tuple[str, str]]]
 
 class StoreError(Exception):
     """The store did not do what it was asked; the text says what to do, and holds no password."""
-
-
-@dataclass(frozen=True, slots=True)
-class StorePlace:
-    """Where the store is, and how to get in."""
-
-    address: Address
-    tls: bool = True
-    ca_file: Path | None = None
-    """Replaces the system's roots."""
-    user: str = ""
-    password: str = field(default="", repr=False)
-    iam: str | None = None
-    """The name of the cache in ElastiCache or MemoryDB for whose user a token is signed instead of a password."""
-    insecure: bool = False
-    """Without TLS, beyond this machine too."""
-
-    def __str__(self) -> str:
-        return f"{'rediss' if self.tls else 'redis'}://{self.address}"
-
-    def may_be_at(self, address: Address) -> bool:
-        """Whether this may be asked there too: a password crosses no network in the clear."""
-        return self.tls or self.insecure or address.is_loopback
-
-
-def acl_rule(user: str) -> str:
-    """The command that makes a user who may do just what a proxy does."""
-    return f"ACL SETUSER {user or 'rds-iam-proxy'} on resetkeys ~rds-iam-proxy:* resetchannels -@all {' '.join(RIGHTS)}"
 
 
 def keys_of(budget: str) -> tuple[str, str]:
@@ -154,7 +119,7 @@ class Store:
         connection: AbstractConnection
         if self.place.tls:
             if self._context is None:
-                self._context = await asyncio.to_thread(_context, self.place.ca_file)
+                self._context = await in_thread(partial(_context, self.place.ca_file), CONNECT_SECONDS, "store-ca")
             connection = SSLConnection(**settings)
             connection.ssl_context.context = self._context  # its own would add a CA file to the system's roots
         else:

@@ -168,7 +168,7 @@ def test_a_lowered_rate_is_reported_and_named_in_refusals() -> None:
         ) as late:
             await limiter.acquire("a", loop.now)
         assert late.value.row.key == "limiter-lowered"
-        narrow = Limiter(ENDPOINT, rate=10, burst=10, max_waiting=0, now=loop.time)
+        narrow = Limiter(ENDPOINT, Permits(10, 10, loop.time()), max_waiting=0, now=loop.time)
         for permit in [await narrow.acquire("a", loop.now) for _ in range(10)]:
             narrow.throttled(permit)
         with pytest.raises(
