@@ -50,7 +50,7 @@ class Member:
         self._on_call = on_call
         self._id = identity()
         self._wanted = asyncio.Event()
-        self._source = permits.source
+        self._source: Source | None = None
         self._crowded = 0
 
     def wake(self) -> None:
