@@ -103,7 +103,7 @@ SILENT = "the fleet's store is silent; this proxy keeps to its share"
 
 @contextlib.contextmanager
 def stage(
-    server: RealServer, store_name: str, *, proxies: int = 4, rate: float = 100, dev_mode: bool = False
+    server: RealServer, store_name: str, *, proxies: int = 4, rate: float = 100, level: str = "info"
 ) -> Iterator[Stage]:
     """The proxies know the store by a name that can lead elsewhere. Raises Unavailable."""
     with contextlib.ExitStack() as stack:
@@ -111,8 +111,8 @@ def stage(
         name = stack.enter_context(forwarder(("127.0.0.1", store.port)))
         extra = f'[fleet]\nsize = {proxies}\nstore = "redis://127.0.0.1:{name.port}"'
         config = config_text(server, target=f"logins_per_second = {rate:g}", extra=extra)
-        config = config.replace('level = "debug"', 'level = "info"')
-        running = [stack.enter_context(start_proxy(config, key=server.key, dev_mode=dev_mode)) for _ in range(proxies)]
+        config = config.replace('level = "debug"', f'level = "{level}"')
+        running = [stack.enter_context(start_proxy(config, key=server.key, dev_mode=False)) for _ in range(proxies)]
         made = Stage(server, store, name, running, rate)
         made.wait_for_source(ANSWERS)
         time.sleep(6)  # a new budget waits for its other proxies

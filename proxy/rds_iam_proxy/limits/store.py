@@ -112,8 +112,10 @@ class Store:
             "port": self._address.port,
             "username": user or None,
             "password": password or None,
-            "socket_connect_timeout": CONNECT_SECONDS,
-            "socket_timeout": CONNECT_SECONDS,
+            # Ours stand around it: with a limit of its own it sends through wait_for, which in Python 3.11 loses a
+            # cancellation that comes in the moment of success, and this task would never end.
+            "socket_connect_timeout": None,
+            "socket_timeout": None,
             "protocol": 2,
         }
         connection: AbstractConnection
