@@ -2,11 +2,12 @@
 
 import fnmatch
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lupa.lua51 import LuaRuntime
 
-from rds_iam_proxy.limits.shared_budget import HORIZON_SECONDS, SILENT_SECONDS, Answer, Ask, Fleet
+from rds_iam_proxy.limits.shared_budget import Answer, Ask, Fleet
 from rds_iam_proxy.limits.store import keys_of, script
 
 BUDGET = "db"
@@ -31,8 +32,7 @@ class LuaStore:
 
     def ask(self, proxy: str, fleet: Fleet, ask: Ask, *, burst: int = 1) -> Answer:
         """One call of a proxy."""
-        fixed = (fleet.rate, burst, fleet.size, HORIZON_SECONDS * 1e6, SILENT_SECONDS * 1e6)
-        return Answer.decode(self.run(keys_of(BUDGET), ["ask", proxy, *map(str, fixed), *map(str, ask)]))
+        return Answer.decode(self.run(keys_of(BUDGET), ask.arguments(proxy, replace(fleet, burst=burst))))
 
     def leave(self, proxy: str) -> None:
         self.run(keys_of(BUDGET), ["leave", proxy])

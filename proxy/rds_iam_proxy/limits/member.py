@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..errors.tree import LoginError
 from ..logs import event
 from .limiter import Limiter
-from .shared_budget import BURST, CALL_SECONDS, HORIZON_SECONDS, SILENT_SECONDS, Answer, Ask, SharedPermits, Source
+from .shared_budget import CALL_SECONDS, Answer, Ask, SharedPermits, Source
 from .store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Member:
             await self.store.connect()
             sent = self._now()
             ask = self.permits.ask(limiter.waiting, sent)
-            values = await self.store.call(self.budget, self._arguments(ask))
+            values = await self.store.call(self.budget, ask.arguments(self._id, self.permits.fleet))
             answer, received = Answer.decode(values), self._now()
         except (StoreError, LoginError, ValueError) as exc:
             self._failed(exc)
@@ -99,11 +99,6 @@ class Member:
         if self.up or not self.why:
             event(log, logging.DEBUG, "the fleet's store failed", budget=self.budget, why=why)
         self.up, self.why = False, why
-
-    def _arguments(self, ask: Ask) -> list[str]:
-        fleet = self.permits.fleet
-        fixed = (fleet.rate, min(BURST, fleet.burst), fleet.size, HORIZON_SECONDS * 1e6, SILENT_SECONDS * 1e6)
-        return ["ask", self._id, *(f"{number:.6g}" for number in fixed), *map(str, ask)]
 
     async def _leave(self) -> None:
         """Its share goes to the others at once."""

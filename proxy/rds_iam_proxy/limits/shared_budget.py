@@ -99,6 +99,11 @@ class Ask(NamedTuple):
     refused: int
     """The permit of a login that the database has throttled; 0: none."""
 
+    def arguments(self, proxy: str, fleet: Fleet) -> list[str]:
+        """For the script. `proxy`: a name that no other has."""
+        fixed = (fleet.rate, min(BURST, fleet.burst), fleet.size, HORIZON_SECONDS * 1e6, SILENT_SECONDS * 1e6)
+        return ["ask", proxy, *(f"{number:.6g}" for number in fixed), *map(str, self)]
+
 
 class Answer(NamedTuple):
     """What the script returns, in its order. Times are microseconds on the store's clock, rates per second."""

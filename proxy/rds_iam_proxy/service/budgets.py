@@ -14,12 +14,21 @@ from ..limits.limiter import Limiter
 from ..limits.member import Member
 from ..limits.shared_budget import Fleet, SharedPermits
 from ..limits.store import Credentials, Store
-from ..limits.store_place import StorePlace
 from ..logs import event
 from ..net.address import Address
 from ..stats.histogram import Histogram
 
 log = logging.getLogger(__name__)
+
+
+def identity_of(target: Target) -> Identity:
+    """Whose AWS credentials a target uses."""
+    return Identity(
+        profile=target.profile,
+        role_arn=target.role_arn,
+        external_id=target.external_id,
+        role_session_name=target.role_session_name,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +47,14 @@ class BudgetKey:
     """For errors: the first of them."""
 
     @classmethod
-    def of(cls, target: Target, sharing: Sharing | None, identity: Identity) -> "BudgetKey":
-        """`identity`: the target's."""
+    def of(cls, target: Target, sharing: Sharing | None) -> "BudgetKey":
         signs = sharing is not None and sharing.store is not None and sharing.store.iam is not None
         return cls(
             target.budget or str(target.address),
             target.logins_per_second,
             target.login_burst,
             sharing,
-            identity if signs else None,
+            identity_of(target) if signs else None,
             target.region if signs else None,
             target.address,
         )
@@ -74,13 +82,15 @@ def make_budget(key: BudgetKey) -> LoginBudget:
     if key.sharing.store is None:
         return LoginBudget(key, _limiter(key, fleet.fixed_share(now)))
     permits, calls = SharedPermits(fleet, now), Histogram()
-    store = Store(key.sharing.store, _credentials(key, key.sharing.store))
+    store = Store(key.sharing.store, credentials_for(key))
     member = Member(key.name, permits, store, on_call=calls.observe)
     return LoginBudget(key, _limiter(key, permits, member.wake), member, permits, calls)
 
 
-def _credentials(key: BudgetKey, place: StorePlace) -> Credentials | None:
-    if place.iam is None or key.identity is None or key.region is None:
+def credentials_for(key: BudgetKey) -> Credentials | None:
+    """Who signs for its store; None where it has a password, or none."""
+    place = None if key.sharing is None else key.sharing.store
+    if place is None or place.iam is None or key.identity is None or key.region is None:
         return None
     return partial(cache_token, CacheUser(place.iam, place.user, place.address.host), key.region, key.identity)
 

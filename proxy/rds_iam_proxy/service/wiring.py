@@ -23,7 +23,7 @@ from ..mysql.greetings import Greetings
 from ..net.address import Address
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
-from .budgets import BudgetKey, LoginBudget, make_budget
+from .budgets import BudgetKey, LoginBudget, identity_of, make_budget
 from .probe import Probe
 
 log = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ def wire(
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
     tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
-    budgets = kept(before.budgets, (_budget_key(target, config) for target in targets), make_budget)
+    budgets = kept(before.budgets, (BudgetKey.of(target, config.sharing) for target in targets), make_budget)
     keys = {target: (target, _trust_key(target)) for target in targets}
     trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
-    tokens = before.tokens | kept(before.tokens, map(_identity, targets), TokenSource)
+    tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
     dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
 
@@ -90,8 +90,8 @@ def wire(
         target, trust_key = key
         return Upstream(
             target,
-            limiter=budgets[_budget_key(target, config)].limiter,
-            tokens=tokens[_identity(target)],
+            limiter=budgets[BudgetKey.of(target, config.sharing)].limiter,
+            tokens=tokens[identity_of(target)],
             trust=trusts[trust_key],
             watch=watches[_place(target)],
         )
@@ -123,19 +123,6 @@ def _place(target: Target) -> _Place:
 def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:
     old = before.routes.get(place[0])
     return new_watch() if old is None else old.upstream.watch.elsewhere()
-
-
-def _identity(target: Target) -> Identity:
-    return Identity(
-        profile=target.profile,
-        role_arn=target.role_arn,
-        external_id=target.external_id,
-        role_session_name=target.role_session_name,
-    )
-
-
-def _budget_key(target: Target, config: Config) -> BudgetKey:
-    return BudgetKey.of(target, config.sharing, _identity(target))
 
 
 def _trust_key(target: Target) -> _TrustKey:
