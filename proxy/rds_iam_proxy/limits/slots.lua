@@ -38,7 +38,7 @@ local now = tonumber(time[1]) * SECOND + tonumber(time[2])
 
 -- What is remembered ---------------------------------------------------------------------------------------------
 
-local names = {'next', 'last', 'step', 'goal', 'stepped', 'paused', 'reserve', 'doubted'}
+local names = {'next', 'last', 'step', 'goal', 'stepped', 'paused', 'reserve', 'doubted', 'spacing'}
 local budget = {}
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do budget[names[i]] = tonumber(value) or 0 end
 local members = {}
@@ -73,8 +73,8 @@ local function borne()
 end
 local bears = borne()
 
--- No slot that was ever handed out can be later than this.
-local function edge() return math.ceil(now + horizon + SECOND / bears) end
+-- No slot that was ever handed out can be later than this, less the distance to the next.
+local function edge() return math.ceil(now + horizon + math.max(SECOND / bears, budget.spacing)) end
 
 if budget.next == 0 or (known > 0 and not is_member) then          -- emptied, or never known
   budget.next = math.max(budget.next, edge())
@@ -165,6 +165,8 @@ local first, count, spacing = 0, 0, 0
 if rate > 0 and heard > 0 then         -- whoever hears nothing would take them in vain
   if bears < limit then burst = math.min(burst, LOWERED_BURST) end
   spacing = SECOND / rate
+  budget.next = budget.next + math.max(0, math.ceil(spacing - budget.spacing))  -- it was that far from the one before
+  budget.spacing = spacing
   first = math.ceil(math.max(budget.next, now - (burst - 1) * spacing))
   local mine = math.max(burst, math.floor(horizon / spacing / math.max(1, active)))
   local room = math.floor((now + horizon - first) / spacing) + 1
