@@ -1,4 +1,4 @@
-"""`make fleet-run`: every scenario with a Redis and a Valkey store, for 20 seconds each; its figures go to docs/fleet.md.
+"""`make fleet-run`: every scenario with a Redis and a Valkey store, 20 seconds each; the figures go to docs/fleet.md.
 
 Leave the machine alone meanwhile: half of it is about milliseconds.
 """
@@ -78,7 +78,7 @@ def page_part(results: dict[str, Any]) -> str:
     lines += ["| --- | --- | ---: | ---: | --- | --- |"]
     for store, found in results["stores"].items():
         for row in found["scenarios"]:
-            errors = ", ".join(f"{count} × {code}" for code, count in row["errors"].items()) or "no error"
+            errors = ", ".join(f"{count} of {code}" for code, count in row["errors"].items()) or "no error"
             each = ", ".join(map(str, row["per proxy"]))
             lines.append(f"| {row['name']} | {store} | {row['used']:.3f} | {row['most above']:g} | {each} | {errors} |")
     lines += ["", "| half load, milliseconds | call p50 | call p99 | permit p50 | permit p99 |"]
