@@ -154,7 +154,7 @@ def test_kill_by_the_id_of_the_greeting_reaches_the_right_session_only(
 
 
 def test_kill_never_reaches_another_account_or_target(proxy: RunningProxy, real_server: RealServer) -> None:
-    twin_port = int(proxy.events("listening")[1]["address"].rpartition(":")[2])
+    twin_port = int(proxy.wait_for("listening", count=2)["address"].rpartition(":")[2])
     with contextlib.ExitStack() as stack:
         victim = stack.enter_context(contextlib.closing(proxy.connect()))
         strangers = [

@@ -274,10 +274,12 @@ def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, st
 
 def quiet_boto() -> None:
     """Keep boto3's loggers quiet whatever our level: at DEBUG botocore logs signatures and session tokens."""
-    for name in ("boto3", "botocore", "botocore.tokens", "urllib3"):
+    for name in ("boto3", "botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A failed refresh is a warning with a traceback, which holds what a credential_process wrote to stderr.
-    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
+    # A failed refresh is a warning with a traceback, which holds what a credential_process wrote to stderr, or what SSO
+    # answered.
+    for name in ("botocore.credentials", "botocore.tokens"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _refuse_mfa(_prompt: str) -> NoReturn:

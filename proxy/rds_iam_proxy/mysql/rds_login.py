@@ -76,7 +76,7 @@ def _nothing() -> None:
     pass
 
 
-def order(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
+def order_for(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
     """Before RDS's first greeting is known a login is worth it without a token, to learn that."""
 
     def make(way: Way, on_step: OnStep) -> RDSLogin:

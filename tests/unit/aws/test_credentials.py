@@ -330,7 +330,8 @@ def test_quiet_boto_holds_whatever_the_root_level() -> None:
     quiet_boto()
     for name in ("boto3", "botocore.auth", "urllib3.connectionpool"):
         assert not logging.getLogger(name).isEnabledFor(logging.INFO)
-    assert not logging.getLogger("botocore.credentials").isEnabledFor(logging.WARNING)
+    for name in ("botocore.credentials", "botocore.tokens"):
+        assert not logging.getLogger(name).isEnabledFor(logging.WARNING)
 
 
 def answer(code: str, message: str = "m") -> botocore.exceptions.ClientError:

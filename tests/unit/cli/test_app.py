@@ -12,7 +12,7 @@ import pytest
 
 import rds_iam_proxy
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy import __main__, logs
+from rds_iam_proxy import __main__
 from rds_iam_proxy.cli import app as cli
 from rds_iam_proxy.cli.programs import OnReady, Programs
 from rds_iam_proxy.commands.connect_lines import connect_lines
@@ -20,6 +20,7 @@ from rds_iam_proxy.commands.hash_password import hash_password
 from rds_iam_proxy.config import Config
 from rds_iam_proxy.config.password import random_password
 from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.logs import flush
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.service.lifecycle import Lifecycle
 
@@ -284,7 +285,7 @@ def test_on_a_terminal_a_password_is_made_and_shown_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     started = Started()
     assert cli.run(["serve", ENDPOINT, "--db-user", "my batch"], started.programs) == 0
-    logs.flush()
+    assert flush(20)
     assert started.config is not None
     text = terminal.getvalue()
     (password,) = re.findall(r"^  ([A-Za-z0-9]{24})$", text, re.MULTILINE)
@@ -300,7 +301,7 @@ def test_named_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     args = ["serve", ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--log-level", "debug"]
     assert cli.run(args, Started().programs) == 0
-    logs.flush()
+    assert flush(20)
     assert "mysql -h" in terminal.getvalue()
     assert "made for this run" not in terminal.getvalue()
     assert PASSWORD not in terminal.getvalue()
@@ -340,7 +341,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
     started = Started(error=RuntimeError("two\nlines"))
     args = ["serve", "--config", "proxy.toml", "--log-level", level]
     assert cli.run(args, started.programs) == 1
-    logs.flush()
+    assert flush(20)
     first, *log = capsys.readouterr().err.splitlines()
     assert first == r"rds-iam-proxy: unexpected error: RuntimeError: two\nlines"
     assert len(log) == (level == "debug")
@@ -350,7 +351,7 @@ def test_unexpected_error_is_one_line_and_its_traceback_a_debug_line(
 
 def test_unwise_configuration_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     serve(ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD", "--logins-per-second", "200")
-    logs.flush()
+    assert flush(20)
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
     assert line["why"].startswith("--logins-per-second: 200 per second")
@@ -363,12 +364,12 @@ def test_container_that_listens_on_loopback_only_says_so_once(
     monkeypatch.setenv("container", "podman")
     args = [ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD"]
     serve(*args)
-    logs.flush()
+    assert flush(20)
     line = json.loads(capsys.readouterr().err)
     assert (line["level"], line["event"]) == ("info", "listening on loopback only")
     assert "--listen 0.0.0.0:3306 --allow-remote --tls required" in line["why"]
     serve(*args, "--listen", "0.0.0.0:3306", "--allow-remote", "--tls", "required")
-    logs.flush()
+    assert flush(20)
     assert capsys.readouterr().err == ""
 
 
