@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -196,3 +197,36 @@ async def test_in_a_cluster_the_node_that_has_the_budget_is_found(cluster: list[
                 assert one.permits.granted[Source.STORE] == 1
     first, second = (cluster[0].command("CLUSTER", "KEYSLOT", key) for key in keys_of("orders"))
     assert first == second
+
+
+async def test_a_member_ends_whenever_it_is_told_to(store: RunningStore) -> None:
+    """A cancellation that comes in the moment of an answer is not lost: the proxy would never stop."""
+    chance = random.Random(1)
+    for _ in range(60):
+        async with neighbours(place_of(store), FLEET, 1) as (one,):
+            logins = [asyncio.ensure_future(one.login()) for _ in range(30)]
+            await asyncio.sleep(chance.random() * 0.1)
+            one.task.cancel()
+            await asyncio.wait({one.task}, timeout=3)
+            assert one.task.done()
+            for login in logins:
+                login.cancel()
+            await asyncio.gather(*logins, return_exceptions=True)
+
+
+async def test_a_connection_is_made_anew_before_it_is_too_old_and_with_another_token(store: RunningStore) -> None:
+    store.command("ACL", "SETUSER", "iam", "on", ">token1", ">token2", "~*", "+@all")
+    now, asked = [0.0], []
+
+    async def credentials() -> tuple[str, str]:
+        asked.append(now[0])
+        return "iam", f"token{len(asked)}"
+
+    connection = Store(place_of(store), credentials, now=lambda: now[0])
+    assert await connection.connect()
+    now[0] = 10 * 3600.0
+    assert not await connection.connect()
+    now[0] = 11.1 * 3600
+    assert await connection.connect()
+    assert len(asked) == 2
+    await connection.close()
