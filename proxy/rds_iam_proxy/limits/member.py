@@ -10,10 +10,13 @@ from collections.abc import Callable
 from ..errors.tree import LoginError
 from ..logs import event
 from .limiter import Limiter
-from .shared_budget import CALL_SECONDS, Answer, Ask, SharedPermits, Source
+from .shared_budget import Answer, Ask, SharedPermits, Source
 from .store import Store, StoreError
 
 log = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 0.5
+"""Of a stop, so that the others have this proxy's share at once."""
 
 _MIN_SLEEP_SECONDS = 0.0005
 
@@ -104,7 +107,8 @@ class Member:
         """Its share goes to the others at once."""
         with contextlib.suppress(StoreError, LoginError, TimeoutError):
             if self.up:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self.store.connect()  # a call that was broken off took the connection with it
                     await self.store.call(self.budget, ["leave", self._id])
         await self.store.close()
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 _TrustKey = tuple[str, str, Path | None, str]
 _Place = tuple[str, Address, Address]
-_UpstreamKey = tuple[Target, _TrustKey]
+_UpstreamKey = tuple[Target, _TrustKey, BudgetKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
 K = TypeVar("K", bound=Hashable)
@@ -78,19 +78,19 @@ def wire(
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
     tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
-    budgets = kept(before.budgets, (BudgetKey.of(target, config.sharing) for target in targets), make_budget)
-    keys = {target: (target, _trust_key(target)) for target in targets}
-    trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
+    keys = {target: (target, _trust_key(target), BudgetKey.of(target, config.sharing)) for target in targets}
+    trusts = kept(before.trusts, (key for _, key, _ in keys.values()), lambda key: Trust(key[1], key[2]))
+    budgets = kept(before.budgets, (key for _, _, key in keys.values()), make_budget)
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
     dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
 
     def upstream(key: _UpstreamKey) -> Upstream:
-        target, trust_key = key
+        target, trust_key, budget_key = key
         return Upstream(
             target,
-            limiter=budgets[BudgetKey.of(target, config.sharing)].limiter,
+            limiter=budgets[budget_key].limiter,
             tokens=tokens[identity_of(target)],
             trust=trusts[trust_key],
             watch=watches[_place(target)],
