@@ -38,6 +38,8 @@ class Figures:
     accepted: list[float]
     """When the server let somebody in, after the start of the storm."""
     refused_by_server: list[float]
+    granted: list[float] = field(default_factory=list)
+    """When a proxy permitted a login; only at debug level, where the proxies say so."""
     codes: Counter[int] = field(default_factory=Counter)
     """Of the errors that clients saw; 0: the connection was closed without one."""
     per_proxy: list[int] = field(default_factory=list)
@@ -53,8 +55,16 @@ class Figures:
 
     @property
     def most_above(self) -> float:
-        """By how many logins the fullest of any window exceeds rate * t."""
-        return max(_most_in(self.accepted, window) - self.rate * window for window in WINDOWS)
+        """By how many logins at the server the fullest of any window exceeds rate * t."""
+        return self._most_above(self.accepted)
+
+    @property
+    def most_granted_above(self) -> float:
+        """The same of the permits: without what a busy machine does to logins on their way."""
+        return self._most_above(self.granted)
+
+    def _most_above(self, times: Sequence[float]) -> float:
+        return max(_most_in(times, window) - self.rate * window for window in WINDOWS)
 
 
 def _most_in(times: Sequence[float], window: float) -> int:
@@ -79,6 +89,7 @@ class Stage:
     def run(self, name: str, seconds: float, events: Sequence[Event] = (), *, clients: int = 60) -> Figures:
         """So many clients at each proxy log in and leave, again and again."""
         position, began = self.server.log.position(), time.time()
+        positions = [proxy.log_position() for proxy in self.proxies]
         counts, codes = asyncio.run(_storm(self.proxies, clients, seconds, events))
         log = self.server.log
         return Figures(
@@ -87,6 +98,11 @@ class Stage:
             seconds,
             [login.at.timestamp() - began for login in log.accepted(position)],
             [login.at.timestamp() - began for login in log.refusals(position)],
+            sorted(
+                entry["monotonic"]
+                for proxy, since in zip(self.proxies, positions, strict=True)
+                for entry in proxy.events("login permitted", since=since)
+            ),
             codes,
             counts,
         )

@@ -11,13 +11,13 @@ from servers.errors import Unavailable
 from servers.real_server import RealServer
 
 MARGIN = 10
-"""Logins in any window beyond rate * t: a small burst, and how late processes run."""
+"""Permits in any window beyond rate * t: a small burst, and slots that are used a little late."""
 
 
 @pytest.fixture(scope="module")
 def four(mysql_9_7: RealServer) -> Iterator[Stage]:
     try:
-        with scenarios.stage(mysql_9_7, "redis-7.0") as stage:
+        with scenarios.stage(mysql_9_7, "redis-7.0", level="debug") as stage:
             yield stage
     except Unavailable as exc:
         if os.environ.get("CI") == "true":
@@ -26,7 +26,9 @@ def four(mysql_9_7: RealServer) -> Iterator[Stage]:
 
 
 def _never_above(figures: Figures) -> None:
-    assert figures.most_above <= MARGIN
+    assert len(figures.granted) >= len(figures.accepted)
+    assert figures.most_granted_above <= MARGIN
+    assert figures.most_above <= 3 * MARGIN, "logins that were on their way together"
     assert set(figures.codes) <= {1040}
 
 
@@ -41,7 +43,7 @@ def test_four_together_have_the_rate_and_each_has_the_same(four: Stage) -> None:
 def test_a_store_that_stops_leaves_each_its_share(four: Stage) -> None:
     figures = scenarios.stopped(four, 10, 5)
     _never_above(figures)
-    assert figures.used_between(4.7, 7.2) >= 0.8, "their shares"
+    assert figures.used_between(4.7, 7.2) >= 0.7, "their shares"
     assert figures.used_between(8.5, 10) >= 0.8, "the store again"
     four.wait_for_source(scenarios.SILENT)
 
