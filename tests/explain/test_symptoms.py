@@ -46,6 +46,7 @@ from rds_iam_proxy.aws.clock import ClockWatch
 from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
+from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.mysql import refusals
@@ -353,7 +354,7 @@ async def test_limiter(open_server: FakeServer) -> None:
 
 
 async def test_queue_full() -> None:
-    limiter = Limiter(Address("db", 3306), rate=1, burst=1, max_waiting=1)
+    limiter = Limiter(Address("db", 3306), Permits(1, 1, time.monotonic()), max_waiting=1)
     deadline = asyncio.get_running_loop().time() + 5
     await limiter.acquire("a", deadline)
     waiting = asyncio.ensure_future(limiter.acquire("a", deadline))

@@ -15,6 +15,7 @@ from ...config import Config
 from ...errors.tree import ConfigError
 from ...front.tls import local_tls
 from .report import Finding, Report, Status, width_of
+from .store import check_store
 from .target import check_target
 from .tunnel import tunnel_of
 
@@ -76,3 +77,4 @@ async def _check(config: Config, trusts: dict[str, Trust], report: Report) -> No
             continue
         async with tunnel_of(target, config.tunnel_environ) as tunnel:
             await check_target(target, db_users, trusts[name], tunnel, report)
+    await check_store(config, report)
