@@ -48,6 +48,14 @@ class Target:
     """None: as many as max_sessions allows."""
     idle_timeout: float | None = None
     """Seconds that a session may say nothing; None: as long as it likes."""
+    reuse: bool = False
+    """A session whose client has quit is lent to the next of its kind, once it is proved to be clean."""
+    reuse_idle: float = 10.0
+    """Seconds that it waits for that."""
+    reuse_lifetime: float = 300.0
+    """Seconds from its login at RDS, after which nobody new gets it."""
+    reuse_max: int = 8
+    """So many of one kind of client wait at once, at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mysql_wire.capabilities import LOGIN_CAPABILITIES
@@ -20,6 +21,7 @@ from ..rds import failures
 from ..rds.login import OnStep, Order, Step, Way
 from . import refusals
 from .greeter import Greeter
+from .kind import Kind
 from .packets import read_packet
 
 OLD_TOKEN_SECONDS = 60.0
@@ -56,6 +58,8 @@ class UpstreamSession:
     capabilities: Capability
     ok: OKPacket
     on_close: Callable[[], None] = field(repr=False)
+    was_killed: bool = False
+    """A client's KILL named it, and may still be on its way."""
 
     async def quit(self) -> None:
         """Take leave as a client does, then close."""
@@ -65,6 +69,11 @@ class UpstreamSession:
             return
         finally:
             self.close()
+
+    def leave(self) -> None:
+        with suppress(OSError):
+            self.stream.send(COM_QUIT)
+        self.close()
 
     def close(self) -> None:
         self.on_close()
@@ -76,13 +85,15 @@ def _nothing() -> None:
     pass
 
 
-def order(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
+def order(
+    greeter: Greeter, account: str, db_user: str, request: LoginRequest, kind: Kind | None = None
+) -> Order[UpstreamSession]:
     """Before RDS's first greeting is known a login is worth it without a token, to learn that."""
 
     def make(way: Way, on_step: OnStep) -> RDSLogin:
         return RDSLogin(way, db_user, request, on_step, greeter.learn)
 
-    return Order(account, db_user, make, token_first=greeter.has_answered)
+    return Order(account, db_user, make, kind, token_first=greeter.has_answered)
 
 
 class RDSLogin:

@@ -104,7 +104,12 @@ class FakeRDS:
     stream: Stream
     diary: list[str]
     server: tuple[str, int] = ("10.0.0.1", 3306)
+    connection_id: int = 57
     is_open: bool = True
+
+    def leave(self) -> None:
+        self.diary.append("RDS is told goodbye")
+        self.close()
 
     async def quit(self) -> None:
         self.diary.append("RDS is told goodbye")
@@ -125,6 +130,8 @@ class FakeWatch:
     at_boundary = True
     in_transaction: bool = False
     has_quit = False
+    kept_quit = False
+    behind_quit = 0
     interrupted: bytes | None = None
     has_more = False
 
@@ -208,7 +215,7 @@ class FakeFront:
         self._script.says("welcome", self._script.at_welcome)
 
     @contextmanager
-    def watch(self, rds: FakeRDS) -> Iterator[FakeWatch]:
+    def watch(self, rds: FakeRDS, *, keep_quit: bool) -> Iterator[FakeWatch]:
         self._script.says("relay")
         yield FakeWatch()
 
