@@ -23,7 +23,7 @@ help:
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
 	@echo "make churn        logins of all kinds at full speed: memory and descriptors must stay flat (20 minutes)"
-	@echo "make docs         renew docs/troubleshooting.md from the texts of the errors"
+	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
@@ -86,6 +86,7 @@ churn: servers
 
 docs: $(VENV)/installed
 	$(VENV)/bin/python docs/make_troubleshooting.py
+	$(VENV)/bin/python docs/make_configuration.py
 
 wheel: $(VENV)/installed
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

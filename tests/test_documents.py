@@ -1,30 +1,25 @@
 """What the documents say exists: the configuration of the README, its flags and files."""
 
+import dataclasses
 import os
 import pwd
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 
 from rds_iam_proxy.cli.app import app
-from rds_iam_proxy.config import from_file
-from rds_iam_proxy.config.tables import (
-    AccountTable,
-    AdminTable,
-    ListenerTable,
-    LogTable,
-    ProcessTable,
-    Table,
-    TargetTable,
-)
+from rds_iam_proxy.config import Account, Config, Listener, Log, Target
+from rds_iam_proxy.config.flags import CONFIG_FLAGS
+from rds_iam_proxy.config.load import from_file
+from rds_iam_proxy.config.tables import TABLES, header
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "proxy" / "rds_iam_proxy"
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
-_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+_COMMANDS = app.commands
 _COMMAND = re.compile(rf"rds-iam-proxy ({'|'.join(_COMMANDS)})\b((?:\\\n|[^\n`])*)")
 
 
@@ -57,18 +52,30 @@ def test_flags_in_commands_exist() -> None:
         assert set(re.findall(r"--[a-z][a-z-]+", ours)) - flags == set(), f"{command} {words}"
 
 
-def test_every_key_is_in_the_readme() -> None:
-    rows = dict(re.findall(r"^\| (`[^|]+`|outside any table) \| (.+) \|$", _text("README.md"), re.MULTILINE))
-    tables: dict[str, type[Table]] = {
-        "`[targets.NAME]`": TargetTable,
-        "`[[listeners]]`": ListenerTable,
-        "`[[accounts]]`": AccountTable,
-        "`[admin]`": AdminTable,
-        "`[log]`": LogTable,
-        "outside any table": ProcessTable,
-    }
-    for title, table in tables.items():
-        assert set(re.findall(r"`(\w+)`", rows[title])) == set(table.model_fields), title
+def test_page_of_the_keys_is_made_from_their_rows() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))["text"]()
+    assert _text("docs/configuration.md") == made, "run `make docs`"
+    for name, table in TABLES.items():
+        assert f"## `{header(name)}`" in made or not name
+        for key, field in table.model_fields.items():
+            assert f"| `{key}` | " in made
+            assert field.description
+
+
+def test_default_of_a_row_is_that_of_the_value() -> None:
+    for table, value in {"targets": Target, "listeners": Listener, "accounts": Account, "log": Log, "": Config}.items():
+        defaults = {field.name: field.default for field in dataclasses.fields(value)}
+        for key, field in TABLES[table].model_fields.items():
+            default = defaults.get(key)
+            if isinstance(default, int | float | str):
+                row = field.json_schema_extra
+                assert isinstance(row, dict)
+                assert row["default"] == (f"{default:g}" if isinstance(default, float) else str(default).lower()), key
+
+
+def test_every_flag_stands_for_a_key() -> None:
+    for row in CONFIG_FLAGS:
+        assert row.key.rpartition(".")[2] in TABLES[row.table].model_fields, row
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -29,9 +29,10 @@ _BEHIND_READY_BYTES = 1024
 _ASKING = frozenset({Kind.QUERY, Kind.SYNC, Kind.FUNCTION_CALL})
 """Messages from the client that the server answers with one ReadyForQuery each."""
 
-_EXTENDED = frozenset({Kind.PARSE, Kind.BIND, Kind.DESCRIBE, Kind.EXECUTE, Kind.CLOSE, Kind.FLUSH})
-"""Messages from the client whose answers a Sync must end."""
+_EXTENDED = frozenset({Kind.PARSE, Kind.BIND, Kind.DESCRIBE, Kind.EXECUTE, Kind.CLOSE})
+"""Messages from the client whose answers a Sync must end. A Flush is never answered itself."""
 
+_COPY_DATA = Kind.COPY_DATA
 _COPY = frozenset({Kind.COPY_DATA, Kind.COPY_DONE, Kind.COPY_FAIL})
 
 _UNASKED = frozenset({Kind.NOTIFICATION_RESPONSE, Kind.NOTICE_RESPONSE, Kind.PARAMETER_STATUS})
@@ -115,6 +116,7 @@ class SessionWatch:
         "_asked",
         "_by_sync",
         "_head",
+        "_last",
         "_left",
         "_tail",
         "_unsynced",
@@ -130,6 +132,7 @@ class SessionWatch:
         """Messages that asked for an answer of their own."""
         self.has_quit = False
         """The client's last message was Terminate."""
+        self._last = TransactionStatus.IDLE
         self._asked = 0  # ReadyForQuery awaited since the last rest
         self._answered = 0
         self._by_sync = False  # the last message that asked was a Sync
@@ -146,6 +149,7 @@ class SessionWatch:
             self.status = None
             self._asked = self._answered = 0
             self._tail = b""
+            self._by_sync = False
         position, end = self._left, len(data)
         if self._head:
             missing = HEADER_BYTES - len(self._head)
@@ -155,13 +159,15 @@ class SessionWatch:
             kind, length = _HEADER(self._head)
             self._message(kind)
             position = missing + max(0, length - LENGTH_BYTES)
-        while position + HEADER_BYTES <= end:
+        last = end - HEADER_BYTES
+        while position <= last:
             kind, length = _HEADER(data, position)
-            if kind != Kind.COPY_DATA or self._by_sync:
+            if kind != _COPY_DATA or self._by_sync:  # of these there are many
                 self._message(kind)
-            position += max(HEADER_BYTES, length + 1)
+            position += length + 1 if length > 3 else HEADER_BYTES
         self._head = bytes(data[position:]) if position < end else b""
         self._left = max(0, position - end)
+        self._rest_if_all_is_answered()
 
     def answered(self, data: memoryview) -> None:
         """Bytes from the server."""
@@ -180,8 +186,12 @@ class SessionWatch:
             return
         if not counting:
             self._answered = self._asked
+        self._last = last
+        self._rest_if_all_is_answered()
+
+    def _rest_if_all_is_answered(self) -> None:
         if self._answered >= self._asked and not (self._unsynced or self._head or self._left):
-            self.status = last
+            self.status = self._last
 
     def _message(self, kind: int) -> None:
         self.has_quit = kind == Kind.TERMINATE
@@ -195,6 +205,7 @@ class SessionWatch:
         elif kind in _COPY and self._by_sync:
             self._asked -= 1  # the COPY that began before that Sync has swallowed it
             self._by_sync = False
+            self._unsynced = True
 
 
 def _ready_at_end(seen: bytes) -> TransactionStatus | None:

@@ -1,4 +1,4 @@
-"""The console command. Answers `--version` without loading the rest."""
+"""The console command. Answers `--version`, and `wait` as health checks call it, without loading the rest."""
 
 import os
 import sys
@@ -12,6 +12,11 @@ def main() -> int:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"rds-iam-proxy {__version__}\n")
         return 0
+    if sys.argv[1:2] == ["wait"]:
+        from .cli.quick import wait
+
+        if (code := wait(sys.argv[2:])) is not None:
+            return code
     from .cli.app import run
 
     return run(sys.argv[1:])

@@ -7,7 +7,7 @@ import pytest
 
 from admin.ground import Admin, RunningProxy, account_text, eventually, target_text
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from rds_iam_proxy.config import from_file
+from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.net.address import Address
 from running_proxy import start_proxy
@@ -71,11 +71,14 @@ def test_they_need_no_admin_address_and_may_be_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("admin", "fault"),
     [
-        ('health_bind = "127.0.0.1:1"\nmetrics_bind = "127.0.0.1:1"', r"admin\.metrics_bind: .*that of health_bind"),
-        ('bind = "127.0.0.1:1"\nhealth_bind = "127.0.0.1:1"', r"admin\.health_bind: .*that of bind"),
-        ('bind = "127.0.0.1"\nmetrics_bind = "127.0.0.1"', r"admin\.metrics_bind: .*that of bind"),
-        ('health_bind = "127.0.0.1:x"', r"admin\.health_bind: "),
-        ('health_bind = "127.0.0.1:1"\npublic_host = "a.example"', r"admin\.bind: required"),
+        (
+            'health_bind = "127.0.0.1:1"\nmetrics_bind = "127.0.0.1:1"',
+            r"admin\.metrics_bind, line [0-9]+: .*that of health_bind",
+        ),
+        ('bind = "127.0.0.1:1"\nhealth_bind = "127.0.0.1:1"', r"admin\.health_bind, line [0-9]+: .*that of bind"),
+        ('bind = "127.0.0.1"\nmetrics_bind = "127.0.0.1"', r"admin\.metrics_bind, line [0-9]+: .*that of bind"),
+        ('health_bind = "127.0.0.1:x"', r"admin\.health_bind, line [0-9]+: "),
+        ('health_bind = "127.0.0.1:1"\npublic_host = "a.example"', r"admin\.bind, line [0-9]+: required"),
     ],
 )
 def test_what_cannot_be_is_said(tmp_path: Path, admin: str, fault: str) -> None:

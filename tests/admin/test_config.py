@@ -8,7 +8,9 @@ import pytest
 
 from admin.ground import Admin, eventually, running_rds
 from rds_iam_proxy.config import Admin as Configured
-from rds_iam_proxy.config import Config, Flag, from_file
+from rds_iam_proxy.config import Config
+from rds_iam_proxy.config.flags import Flag
+from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.net.address import Address
 from running_proxy import start_serve
@@ -31,8 +33,9 @@ def load(tmp_path: Path, table: str, **flags: str) -> Config:
     file = tmp_path / "proxy.toml"
     file.write_text(REST + table)
     file.chmod(0o600)
-    names = {"admin": "--admin", "admin_token_file": "--admin-token-file"}
-    return from_file(file, {}, {key: Flag(names[key], value) for key, value in flags.items()})
+    rows = {"admin": Flag("--admin", ""), "admin_token_file": Flag("--admin-token-file", "")}
+    keys = {"admin": "admin.bind", "admin_token_file": "admin.token_file"}
+    return from_file(file, {}, {keys[key]: Flag(rows[key].name, value) for key, value in flags.items()})
 
 
 def faults(tmp_path: Path, table: str, **flags: str) -> tuple[str, ...]:
@@ -64,15 +67,16 @@ def test_flags_come_before_the_file(tmp_path: Path, token: Path) -> None:
 
 def test_a_table_without_an_address_says_what_is_missing(tmp_path: Path, token: Path) -> None:
     (fault,) = faults(tmp_path, f'[admin]\ntoken_file = "{token}"')
-    assert fault.startswith("admin.bind: required")
+    assert fault.startswith("admin.bind, line 11: required")
 
 
 @pytest.mark.parametrize("more", ["", 'public_host = "proxy.example.com"', "token_file = TOKEN"])
 def test_only_loopback_unless_tls_is_in_front_and_a_token_is_set(tmp_path: Path, token: Path, more: str) -> None:
     more = more.replace("TOKEN", f'"{token}"')
     found = faults(tmp_path, f'[admin]\nbind = "0.0.0.0:9090"\n{more}')
-    assert "not a loopback address" in found[0]
-    assert "127.0.0.1:9090" in found[0]
+    (fault,) = [fault for fault in found if "not a loopback address" in fault]
+    assert fault.startswith("admin.bind, line 12: ")
+    assert "127.0.0.1:9090" in fault
 
 
 def test_a_flag_that_opens_it_to_the_network_is_named(tmp_path: Path) -> None:
@@ -87,11 +91,13 @@ def test_behind_tls_with_a_token_it_may_listen_elsewhere(tmp_path: Path, token: 
 
 
 def test_a_token_file_must_be_private_long_and_there(tmp_path: Path, token: Path) -> None:
-    token.chmod(0o640)
+    token.chmod(0o644)
     token.write_text("short")
-    first, second = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
-    assert first.startswith("--admin-token-file: group or others may read")
-    assert "holds 5 characters" in second
+    (open_to_others,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
+    assert open_to_others.startswith("--admin-token-file: group or others may read")
+    token.chmod(0o600)
+    (short,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(token))
+    assert "holds 5 characters" in short
     (missing,) = faults(tmp_path, '[admin]\nbind = "127.0.0.1"', admin_token_file=str(tmp_path / "nothing"))
     assert "cannot be read" in missing
     assert str(tmp_path) not in missing, "it may be the token itself, put there by mistake"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from aws.own_dns import own_dns
 from e2e.fake_server import OK, Behaviour, FakeServer, after_token, error, fake_server
@@ -183,7 +182,7 @@ def test_it_listens_nowhere(mysql_9_7: RealServer, check: Callable[..., Checked]
 
 
 def test_it_takes_all_flags_of_serve() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = app.commands
     of_serve, of_check = ({p.name for p in commands[name].params} for name in ("serve", "check"))
     assert of_check - of_serve == {"as_json"}
     assert of_serve <= of_check

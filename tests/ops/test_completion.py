@@ -11,13 +11,13 @@ from running_proxy import MODULE, clean_environment
 
 def completed(folder: Path, words: str) -> list[str]:
     environment = clean_environment(folder, None) | {
-        "_RDS_IAM_PROXY_COMPLETE": "complete_bash",
+        "_RDS_IAM_PROXY_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
     }
     command = [sys.executable, *MODULE]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.split()
+    return [line.partition(",")[2] for line in done.stdout.split()]
 
 
 def test_commands_and_flags_are_completed(tmp_path: Path) -> None:
@@ -31,21 +31,29 @@ def test_script_for_the_shell_is_printed(tmp_path: Path) -> None:
     script = f"{sys.executable} {' '.join(MODULE)} --show-completion; true"
     shell = ["/bin/bash", "-c", script]
     done = subprocess.run(shell, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    assert "complete -o default -F" in done.stdout, done.stderr
+    assert "complete -o nosort -F" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("shell", "file"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_script_is_added_once_to_the_shells_file(tmp_path: Path, shell: str, file: str) -> None:
+    environment = clean_environment(tmp_path, None) | {"SHELL": f"/usr/bin/{shell}"}
+    (tmp_path / file).write_text("# mine")
+    command = [sys.executable, *MODULE, "--install-completion"]
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout == f"Completion for {shell} is in {tmp_path / file}; it works in new shells.\n"
+    text = (tmp_path / file).read_text()
+    assert text.startswith("# mine\n")
+    assert text.count("_rds_iam_proxy_completion()") == 1
 
 
 @pytest.mark.parametrize("flag", ["--install-completion", "--show-completion"])
-@pytest.mark.parametrize(
-    "found",
-    ["raise FileNotFoundError('ps not found')", "raise ShellDetectionFailure", "return 'dash', '/bin/dash'"],
-)
-def test_shell_that_cannot_be_told_is_to_be_named(tmp_path: Path, flag: str, found: str) -> None:
-    """As in a machine without /proc and ps, in a process that no shell began, in a shell without completion."""
-    (tmp_path / "shellingham.py").write_text(
-        f"class ShellDetectionFailure(EnvironmentError): ...\ndef detect_shell():\n    {found}\n"
-    )
+@pytest.mark.parametrize("shell", [None, "", "/bin/dash"])
+def test_shell_that_cannot_be_told_is_to_be_named(tmp_path: Path, flag: str, shell: str | None) -> None:
+    """As in a process that no shell began, and in a shell without completion."""
     environment = clean_environment(tmp_path, None)
-    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+    environment.pop("SHELL", None)
+    environment |= {} if shell is None else {"SHELL": shell}
     command = [sys.executable, *MODULE, flag]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1

@@ -167,31 +167,31 @@ def test_faults_of_flags_are_told_before_anything_runs(mysql_9_7: RealServer, tm
 
 
 def test_grants_for_an_instance() -> None:
-    text = grants(ENDPOINT, "app", region=None, account="123456789012", resource="db-ABC")
+    text = grants(ENDPOINT, "app", region=None, account="123456789012", resource="db-ABCDEFGH")
     assert "CREATE USER 'app'@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL;" in text
-    assert '"arn:aws:rds-db:ap-northeast-2:123456789012:dbuser:db-ABC/app"' in text
+    assert '"arn:aws:rds-db:ap-northeast-2:123456789012:dbuser:db-ABCDEFGH/app"' in text
     assert "aws sts" not in text
 
 
 @pytest.mark.parametrize(
     ("host", "resource"),
     [
-        (ENDPOINT.host, "arn:aws:rds-db:ap-northeast-2:ACCOUNT:dbuser:db-RESOURCE_ID/app"),
+        (ENDPOINT.host, "arn:aws:rds-db:ap-northeast-2:ACCOUNT:dbuser:RESOURCE_ID/app"),
         (
             "shop.cluster-ro-cweacjg5pv9n.eu-west-1.rds.amazonaws.com",
-            "arn:aws:rds-db:eu-west-1:ACCOUNT:dbuser:cluster-RESOURCE_ID/app",
+            "arn:aws:rds-db:eu-west-1:ACCOUNT:dbuser:RESOURCE_ID/app",
         ),
         (
             "shop.proxy-cweacjg5pv9n.eu-west-1.rds.amazonaws.com",
-            "arn:aws:rds-db:eu-west-1:ACCOUNT:dbuser:prx-RESOURCE_ID/app",
+            "arn:aws:rds-db:eu-west-1:ACCOUNT:dbuser:RESOURCE_ID/app",
         ),
         (
             "shop.cweacjg5pv9n.rds.cn-north-1.amazonaws.com.cn",
-            "arn:aws-cn:rds-db:cn-north-1:ACCOUNT:dbuser:db-RESOURCE_ID/app",
+            "arn:aws-cn:rds-db:cn-north-1:ACCOUNT:dbuser:RESOURCE_ID/app",
         ),
         (
             "shop.global-cweacjg5pv9n.global.rds.amazonaws.com",
-            "arn:aws:rds-db:REGION:ACCOUNT:dbuser:cluster-RESOURCE_ID/app",
+            "arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID/app",
         ),
     ],
 )

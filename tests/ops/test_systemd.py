@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pymysql
 import pytest
-import typer
 
 from e2e.conftest import assert_clean
 from ops.proxies import serving
@@ -139,7 +138,7 @@ def test_lent_socket_can_be_lent_again() -> None:
 
 
 def test_flags_of_the_packages_exist() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = app.commands
     flags = {flag for parameter in commands["serve"].params for flag in parameter.opts}
     compose = (ROOT / "packaging/docker/compose.yaml").read_text()
     command = _unit(UNITS / "rds-iam-proxy.service")["Service"]["ExecStart"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 from aiohttp import web
 
-from ..config import Admin, is_loopback
+from ..config import Admin
 from ..errors.tree import ConfigError
 from ..logs import event
 from ..net.address import Address
@@ -54,7 +54,7 @@ class AdminServer:
         self._places: list[_Place] = []
         if admin.bind is not None:
             token, file = admin_token(admin, platformdirs.user_state_path("rds-iam-proxy"))
-            access = Access(token, is_loopback(admin.bind), admin.public_host)
+            access = Access(token, admin.bind.is_loopback, admin.public_host)
             self._add("admin", admin.bind, admin_app(self._board, readiness, status, access), file)
         if admin.health_bind is not None:
             self._add("health", admin.health_bind, health_app(readiness))

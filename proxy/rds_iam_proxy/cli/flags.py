@@ -1,53 +1,62 @@
-"""Flags and the variables that stand for them: what the commands of `cli` share."""
+"""From the table of flags to what the parser takes, and back to what the configuration knows."""
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
 
-import typer
+import click
 
-if TYPE_CHECKING:
-    from ..config import Flag
+from ..config.flags import CONFIG_FLAGS, Flag, FlagRow, Flags, variable
 
-_VARIABLE = "RDS_IAM_PROXY_"
+CONFIG = FlagRow("--config", "", "FILE", "Targets, listeners, accounts; instead of ENDPOINT.")
+QUIT_AFTER_IDLE = FlagRow("--quit-after-idle", "", "SECONDS", "End when nobody has been connected for so long.")
+EXIT_ZERO = FlagRow("--exit-zero-on-sigterm", "", "", "Exit with 0 after SIGTERM even if busy sessions were cut.")
+WATCH = FlagRow("--watch", "", "", "Reload when a file of the configuration changes, not only on SIGHUP.")
+PASSWORD_KEYS = frozenset({"accounts.password_env", "accounts.password_file"})
+
+F = TypeVar("F", bound=Callable[..., Any])
+_GIVEN = f"{__name__}.given"
 
 
-def variable(name: str) -> str:
-    """The environment variable that stands for a flag."""
-    return _VARIABLE + name.lstrip("-").replace("-", "_").upper()
+def takes(*rows: FlagRow, ignored: Collection[FlagRow] = ()) -> Callable[[F], F]:
+    """The command takes these flags. Those of the configuration are for `given`, the others are its parameters."""
+
+    def add(function: F) -> F:
+        for row in reversed(rows):
+            function = _parameter(row, ignored=row in ignored)(function)
+        return function
+
+    return add
 
 
-def flag(name: str, metavar: str, help: str) -> typer.models.OptionInfo:
-    """A flag that takes text; what the text means is for `config`, which reports all faults at once."""
-    return cast(
-        typer.models.OptionInfo,
-        typer.Option(name, metavar=metavar, help=help, envvar=variable(name), show_default=False),
+def _parameter(row: FlagRow, *, ignored: bool) -> Callable[[F], F]:
+    kept: dict[str, Any] = {"expose_value": False, "callback": _keep(row)} if row.key else {"expose_value": not ignored}
+    if not row.name.startswith("-"):
+        return click.argument(row.name.lower(), metavar=row.metavar, required=False, **kept)
+    if not row.metavar:
+        return click.option(row.name, is_flag=True, envvar=row.variable, show_envvar=True, help=row.help, **kept)
+    kind = click.FloatRange(min=0) if row.metavar == "SECONDS" and not row.key else click.STRING
+    return click.option(
+        row.name, metavar=row.metavar, type=kind, envvar=row.variable, show_envvar=True, help=row.help, **kept
     )
 
 
-def switch(name: str, help: str) -> typer.models.OptionInfo:
-    return cast(typer.models.OptionInfo, typer.Option(name, help=help, envvar=variable(name), show_default=False))
+def _keep(row: FlagRow) -> Callable[[click.Context, click.Parameter, object], None]:
+    def keep(ctx: click.Context, parameter: click.Parameter, value: object) -> None:
+        if source := source_of(ctx, row.name):
+            ctx.meta.setdefault(_GIVEN, {})[row.key] = Flag(source, str(value))
+
+    return keep
 
 
-DB_USER = flag("--db-user", "NAME", "The database user to log in as with IAM.")
-DIAL = flag("--dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel.")
-REGION = flag("--region", "REGION", "Only for a global endpoint; others name theirs.")
-PROFILE = flag("--profile", "NAME", "The AWS profile whose credentials sign.")
-CA_FILE = flag("--ca-file", "FILE", "CA certificates to trust instead of the bundled RDS and Amazon roots.")
-LOGINS_PER_SECOND = flag("--logins-per-second", "N", "New logins to the database at most; default 100.")
-MAX_SESSIONS = flag("--max-sessions", "N", "Sessions at once at most; default 500.")
-DRAIN_TIMEOUT = flag("--drain-timeout", "SECONDS", "How long sessions may go on at a stop; default 30.")
-LOG_FORMAT = flag("--log-format", "text|json", "Default: text on a terminal, else json.")
+def given(ctx: click.Context) -> Flags:
+    """What the configuration knows of the flags that were given, in the order of the table."""
+    flags: Flags = ctx.meta.get(_GIVEN, {})
+    return {row.key: flags[row.key] for row in CONFIG_FLAGS if row.key in flags}
 
 
-def given(ctx: typer.Context) -> "dict[str, Flag]":
-    """The values that were given, with the name of the flag or of the variable each came from."""
-    from ..config import Flag
-
-    flags = {}
-    for parameter in ctx.command.params:
-        key = parameter.name
-        source = ctx.get_parameter_source(key) if key else None
-        if key is None or source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
-            continue
-        name = "ENDPOINT" if key == "endpoint" else parameter.opts[0]
-        flags[key] = Flag(name if source.name == "COMMANDLINE" else variable(name), str(ctx.params[key]))
-    return flags
+def source_of(ctx: click.Context, name: str) -> str | None:
+    """The flag, or its variable if that is where the value is from; None where it was not given."""
+    source = ctx.get_parameter_source(name.lstrip("-").replace("-", "_").lower())
+    if source is None or source.name not in ("COMMANDLINE", "ENVIRONMENT"):
+        return None
+    return name if source.name == "COMMANDLINE" else variable(name)

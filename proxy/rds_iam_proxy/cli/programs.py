@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import typer
+import click
 
 if TYPE_CHECKING:
     from ..commands.run import Job
@@ -49,5 +49,5 @@ class Programs:
     run_job: Callable[["Job", "Config", str], int] = _run_job
 
 
-def programs_of(ctx: typer.Context) -> Programs:
+def programs_of(ctx: click.Context) -> Programs:
     return cast(Programs, ctx.obj)

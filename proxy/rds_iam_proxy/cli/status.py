@@ -1,16 +1,16 @@
 """The commands `status` and `wait`: they ask a running proxy."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
+from ..config.flags import FlagRow, variable
 from ..errors.tree import ConfigError
-from ..logs import escaped
-from .flags import flag, given, variable
+from .flags import given, takes
+from .quick import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -21,17 +21,15 @@ WATCH_SECONDS = 1.0
 WIDE = 160
 """Columns where there is no terminal."""
 
-_ADMIN = flag("--admin", "HOST:PORT", "The admin address of the running proxy.")
+_ADMIN = FlagRow("--admin", "admin.bind", "HOST:PORT", "The admin address of the running proxy.")
+_TOKEN = FlagRow("--admin-token-file", "admin.token_file", "FILE", "Its token, where there is a server in front of it.")
 
 
-def status(
-    ctx: typer.Context,
-    admin: Annotated[str | None, _ADMIN] = None,
-    admin_token_file: Annotated[
-        str | None, flag("--admin-token-file", "FILE", "Its token, where there is a server in front of it.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it until Ctrl-C.")] = False,
-) -> None:
+@click.command()
+@takes(_ADMIN, _TOKEN)
+@click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
+@click.pass_context
+def status(ctx: click.Context, watch: bool) -> None:
     """Show the targets, sessions and recent errors of a running proxy."""
     from ..commands.status_client import NoAnswer
     from ..commands.status_client import status as ask_at
@@ -48,31 +46,36 @@ def status(
         else:
             _console().print(ask())
     except NoAnswer as exc:
-        raise _failed(exc) from None
+        raise click.ClickException(exc.shown) from None
 
 
-def wait(
-    ctx: typer.Context,
-    admin: Annotated[str | None, _ADMIN] = None,
-    timeout: Annotated[
-        float,
-        typer.Option("--timeout", min=0, metavar="SECONDS", envvar=variable("--timeout"), help="Give up then."),
-    ] = 30.0,
-) -> None:
+@click.command()
+@takes(_ADMIN)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=WAIT_SECONDS,
+    show_default=True,
+    envvar=variable("--timeout"),
+    show_envvar=True,
+    help="Give up then.",
+)
+@click.pass_context
+def wait(ctx: click.Context, timeout: float) -> None:
     """Return once a running proxy is ready: exit code 0, or 1 if it does not become so in time."""
     from ..commands.status_client import NoAnswer, wait_until_ready
 
     try:
         wait_until_ready(_address(ctx), timeout)
     except NoAnswer as exc:
-        raise _failed(exc) from None
+        raise click.ClickException(exc.shown) from None
 
 
-def _address(ctx: typer.Context) -> "Address":
-    from ..config import ADMIN_PORT
-    from ..net.address import Address
+def _address(ctx: click.Context) -> "Address":
+    from ..net.address import ADMIN_PORT, Address
 
-    admin = given(ctx).get("admin")
+    admin = given(ctx).get("admin.bind")
     if admin is None:
         raise ConfigError(
             [f"which proxy? Give --admin HOST:PORT, or set {variable('--admin')}, as the proxy was started with"]
@@ -83,8 +86,8 @@ def _address(ctx: typer.Context) -> "Address":
         raise ConfigError([f"{admin.name}: {exc}"]) from None
 
 
-def _token(ctx: typer.Context) -> str | None:
-    file = given(ctx).get("admin_token_file")
+def _token(ctx: click.Context) -> str | None:
+    file = given(ctx).get("admin.token_file")
     if file is None:
         return None
     try:
@@ -111,8 +114,3 @@ def _console() -> "Console":
 
     console = Console(highlight=False, soft_wrap=False)
     return console if console.is_terminal else Console(highlight=False, width=WIDE)
-
-
-def _failed(exc: Exception) -> typer.Exit:
-    sys.stderr.write(f"rds-iam-proxy: {escaped(str(exc))}\n")
-    return typer.Exit(1)

@@ -1,28 +1,42 @@
 """What has to be set up for a database user who logs in with IAM: the statement and the policy, ready to paste."""
 
 import json
+import re
 
 from ..aws.names import Kind, parse_rds_name
+from ..errors.tree import ConfigError
 from ..net.address import Address
 
-_INSTANCE = ("db-", "aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DbiResourceId]'")
-_PROXY = ("prx-", "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,DBProxyArn]'")
-_CLUSTER = ("cluster-", "aws rds describe-db-clusters --query 'DBClusters[].[DBClusterIdentifier,DbClusterResourceId]'")
+_INSTANCE = "aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DbiResourceId]'"
+_PROXY = "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,DBProxyArn]'"
+_CLUSTER = "aws rds describe-db-clusters --query 'DBClusters[].[DBClusterIdentifier,DbClusterResourceId]'"
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+_RESOURCE_ID = re.compile(r"(?:db|cluster)-[A-Z0-9]{8,64}|prx-[a-z0-9]{8,64}")
 _ACCOUNT = "aws sts get-caller-identity --query Account --output text"
 
 
 def grants(endpoint: Address, db_user: str, *, region: str | None, account: str | None, resource: str | None) -> str:
-    """SQL for the database's administrator, then the IAM policy. Raises ValueError if the endpoint is not RDS's.
+    """SQL for the database's administrator, then the IAM policy. Raises ConfigError, ValueError for the endpoint.
 
     What is not known stands there in capitals, with the command that tells it.
     """
     name = parse_rds_name(endpoint.host)
     if name is None:
         raise ValueError(f"{endpoint.host} is not a name that RDS gives out")
-    prefix, tells_resource = _PROXY if name.kind.is_proxy else _INSTANCE if name.kind is Kind.INSTANCE else _CLUSTER
+    tells_resource = _PROXY if name.kind.is_proxy else _INSTANCE if name.kind is Kind.INSTANCE else _CLUSTER
+    faults = []
+    if account is not None and not _ACCOUNT_ID.fullmatch(account):
+        faults.append(f"--account-id: an AWS account has 12 digits; `{_ACCOUNT}` tells yours")
+    if resource is not None and not _RESOURCE_ID.fullmatch(resource):
+        faults.append(
+            "--resource-id: begins with db-, cluster- or prx-, and goes on with an id that AWS chose and not with the"
+            f" name; `{tells_resource}` tells it"
+        )
+    if faults:
+        raise ConfigError(faults)
     region = name.region or region or "REGION"
     account = account or "ACCOUNT"
-    resource = resource or f"{prefix}RESOURCE_ID"
+    resource = resource or "RESOURCE_ID"
     arn = f"arn:{name.partition}:rds-db:{region}:{account}:dbuser:{resource}/{db_user}"
     policy = {
         "Version": "2012-10-17",
@@ -33,7 +47,7 @@ def grants(endpoint: Address, db_user: str, *, region: str | None, account: str 
         for what, command, is_missing in (
             ("REGION", "where the cluster is that is the writer now", region == "REGION"),
             ("ACCOUNT", _ACCOUNT, account == "ACCOUNT"),
-            ("RESOURCE_ID", tells_resource, resource.endswith("RESOURCE_ID")),
+            ("RESOURCE_ID", tells_resource, resource == "RESOURCE_ID"),
         )
         if is_missing
     ]

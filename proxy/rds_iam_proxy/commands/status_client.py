@@ -18,6 +18,11 @@ MAX_ANSWER = 16 * 1024 * 1024
 class NoAnswer(Exception):
     """Nobody answers there, or not as a proxy would. The text says what to do."""
 
+    @property
+    def shown(self) -> str:
+        """For a terminal: whoever answers may send anything."""
+        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(self))
+
 
 def status(address: Address, token: str | None = None) -> dict[str, Any]:
     """What /status says. Raises NoAnswer."""

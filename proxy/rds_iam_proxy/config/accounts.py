@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mysql_wire.passwords import Verifier
 
-from ..files import read_file
 from .password import password_fault, without_line_end
-from .surroundings import Surroundings, known_targets, open_to_others, resolved
-from .tables import AccountTable, Entry
+from .reading import Entry, Reading
+from .surroundings import Surroundings, read_secret
+from .tables import AccountTable
 from .values import Account
 
 _MAX_PASSWORD_FILE = 4096
@@ -18,22 +18,19 @@ _NEXT = "next_"
 _PASSWORD_SOURCES = ("password_env", "password_file", "password_hash")
 
 
-def build_account(
-    entry: Entry[AccountTable], targets: Collection[str], around: Surroundings, faults: list[str]
-) -> Account | None:
+def build_account(entry: Entry[AccountTable], targets: Collection[str], reading: Reading) -> Account | None:
     """The account, or None when it has a fault. `targets`: all names, also of targets that have faults."""
-    before = len(faults)
     table, place = entry.table, entry.place
     # In the file the local name comes first; a command line is about the database user.
-    if place.flags and "db_user" not in entry.given:
-        faults.append(f"{place.key('db_user')}: required: the database user to log in as with IAM")
-    elif not place.flags and "user" not in entry.given:
-        faults.append(f"{place.key('user')}: required: the name that clients log in with")
-    known_targets(table.targets or (), targets, place.key("targets"), faults)
-    verifiers = _verifiers(entry, around, faults)
-    peer_uid = _uid(entry, faults)
+    if place.is_flags and "db_user" not in entry.given:
+        reading.fault(place.key("db_user"), "required: the database user to log in as with IAM")
+    elif not place.is_flags and "user" not in entry.given:
+        reading.fault(place.key("user"), "required: the name that clients log in with")
+    reading.known_targets(table.targets or (), targets, place.key("targets"))
+    verifiers = _verifiers(entry, reading)
+    peer_uid = _uid(entry, reading)
     user, db_user = table.user or table.db_user, table.db_user or table.user
-    if not entry.faultless or len(faults) > before or user is None or db_user is None:
+    if user is None or db_user is None:
         return None
     return Account(
         user=user,
@@ -45,14 +42,14 @@ def build_account(
     )
 
 
-def _verifiers(entry: Entry[AccountTable], around: Surroundings, faults: list[str]) -> tuple[Verifier, ...]:
+def _verifiers(entry: Entry[AccountTable], reading: Reading) -> tuple[Verifier, ...]:
     """The password's verifier, and that of the one to come."""
     place = entry.place
-    now = _verifier(entry, "", around, faults)
-    after = _verifier(entry, _NEXT, around, faults)
+    now = _verifier(entry, "", reading)
+    after = _verifier(entry, _NEXT, reading)
     if now is None and after is None and not entry.given & {"peer_user", *_sources(entry, ""), *_sources(entry, _NEXT)}:
-        offered = [place.short(s) for s in _PASSWORD_SOURCES if s in place.flags or not place.flags]
-        faults.append(place.whole(f"no password: give {' or '.join(offered)}"))
+        offered = _PASSWORD_SOURCES[:2] if place.is_flags else _PASSWORD_SOURCES
+        reading.fault(place.spot, f"no password: give {' or '.join(map(place.short, offered))}")
     return tuple(verifier for verifier in (now, after) if verifier is not None)
 
 
@@ -60,41 +57,41 @@ def _sources(entry: Entry[AccountTable], prefix: str) -> list[str]:
     return [prefix + source for source in _PASSWORD_SOURCES if prefix + source in entry.given]
 
 
-def _verifier(entry: Entry[AccountTable], prefix: str, around: Surroundings, faults: list[str]) -> Verifier | None:
+def _verifier(entry: Entry[AccountTable], prefix: str, reading: Reading) -> Verifier | None:
     place = entry.place
     sources = _sources(entry, prefix)
     if len(sources) > 1:
-        names = " and ".join(place.key(source) for source in sources)
-        faults.append(f"{names}: each password is given in one way; keep one of them")
+        others = " and ".join(map(place.short, sources[1:]))
+        reading.fault(place.key(sources[0]), f"and {others}: each password is given in one way; keep one of them")
         return None
     if not sources:
         return None
     value = getattr(entry.table, sources[0])
     try:
         if isinstance(value, str):
-            return Verifier.of(_from_variable(value, around))
+            return Verifier.of(_from_variable(value, reading.around))
         if isinstance(value, Path):
-            return Verifier.of(_from_file(value, around))
+            return Verifier.of(_from_file(value, reading.around))
     except ValueError as exc:
-        faults.append(f"{place.key(sources[0])}: {exc}")
+        reading.fault(place.key(sources[0]), str(exc))
         return None
     return value if isinstance(value, Verifier) else None
 
 
-def _uid(entry: Entry[AccountTable], faults: list[str]) -> int | None:
+def _uid(entry: Entry[AccountTable], reading: Reading) -> int | None:
     name = entry.table.peer_user
     if name is None:
         return None
-    key = entry.place.key("peer_user")
+    spot = entry.place.key("peer_user")
     try:
         import pwd
     except ImportError:
-        faults.append(f"{key}: this system has no Unix sockets that tell who connects")
+        reading.fault(spot, "this system has no Unix sockets that tell who connects")
         return None
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
-        faults.append(f"{key}: this machine has no user called {name}")
+        reading.fault(spot, f"this machine has no user called {name}")
         return None
 
 
@@ -108,18 +105,7 @@ def _from_variable(name: str, around: Surroundings) -> bytes:
 
 
 def _from_file(path: Path, around: Surroundings) -> bytes:
-    try:
-        path = resolved(path, around)
-        content, status = read_file(path, _MAX_PASSWORD_FILE)
-    except OSError as exc:
-        raise ValueError(f"the file cannot be read: {exc.strerror}") from None
-    mode = status.st_mode
-    if open_to_others(mode, path, around):
-        raise ValueError(
-            f"group or others may read or write the file (mode {mode & 0o777:04o}): chmod 600 it"
-            " (a secret mounted into a container: mode 0400)"
-        )
-    return _accepted(without_line_end(content))
+    return _accepted(without_line_end(read_secret(path, around, _MAX_PASSWORD_FILE)))
 
 
 def _accepted(password: bytes) -> bytes:
@@ -128,7 +114,7 @@ def _accepted(password: bytes) -> bytes:
     return password
 
 
-def check_users(entries: Sequence[Entry[AccountTable]], faults: list[str]) -> None:
+def check_users(entries: Sequence[Entry[AccountTable]], reading: Reading) -> None:
     """Two accounts of one user at one target."""
     for number, entry in enumerate(entries):
         mine = entry.table
@@ -138,9 +124,10 @@ def check_users(entries: Sequence[Entry[AccountTable]], faults: list[str]) -> No
             if first.table.user != mine.user or _unread_targets(first):
                 continue
             if shared := _overlap(first.table.targets, mine.targets):
-                faults.append(
-                    f"{entry.place.key('user')}: {first.place.path} is an account of this user for {shared} already;"
-                    " remove one of them, or give them different targets"
+                reading.fault(
+                    entry.place.key("user"),
+                    f"the {first.place.name} is an account of this user for {shared} already;"
+                    " remove one of them, or give them different targets",
                 )
                 break
 

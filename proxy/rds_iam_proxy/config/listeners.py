@@ -6,71 +6,69 @@ from pathlib import Path
 from ..files import read_file
 from ..net.address import Address
 from ..net.sockets import Bind
-from .surroundings import Surroundings, known_targets, open_to_others, resolved
-from .tables import Entry, ListenerTable, is_loopback
+from .reading import Entry, Reading
+from .surroundings import read_secret, resolved
+from .tables import ListenerTable
 from .values import Listener
 
 
-def build_listener(
-    entry: Entry[ListenerTable], targets: Collection[str], around: Surroundings, faults: list[str]
-) -> Listener | None:
+def build_listener(entry: Entry[ListenerTable], targets: Collection[str], reading: Reading) -> Listener | None:
     """The listener, or None when it has a fault. `targets`: all names, also of targets that have faults."""
-    before = len(faults)
     table, place = entry.table, entry.place
     for key, what in (("bind", "HOST:PORT, unix:/PATH or systemd:NAME"), ("target", "the name of a target")):
         if key not in entry.given:
-            faults.append(f"{place.key(key)}: required: {what}")
-    known_targets([] if table.target is None else [table.target], targets, place.key("target"), faults)
-    certificate = _file(entry, "tls_cert", around, faults)
-    key_file = _file(entry, "tls_key", around, faults)
+            reading.fault(place.key(key), f"required: {what}")
+    reading.known_targets([] if table.target is None else [table.target], targets, place.key("target"))
+    certificate = _file(entry, "tls_cert", reading)
+    key_file = _file(entry, "tls_key", reading)
     for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if one in entry.given and other not in entry.given:
-            faults.append(f"{place.key(other)}: required together with {one}")
+            reading.fault(place.key(other), f"required together with {place.short(one)}")
     if table.tls == "off" and {"tls_cert", "tls_key"} & entry.given:
-        faults.append(f"{place.key('tls')}: off, but there is a certificate; leave out either")
-    if isinstance(table.bind, Address) and not is_loopback(table.bind):
-        _check_remote(table.bind, entry, faults)
-    if not entry.faultless or len(faults) > before or table.bind is None or table.target is None:
+        reading.fault(place.key("tls"), "off, but there is a certificate; leave out either")
+    if isinstance(table.bind, Address) and not table.bind.is_loopback:
+        _check_remote(table.bind, entry, reading)
+    if table.bind is None or table.target is None:
         return None
-    return Listener(table.bind, table.target, table.tls or "auto", certificate, key_file)
+    return Listener(table.bind, table.target, table.tls or "auto", certificate, key_file, table.auth or "auto")
 
 
-def _check_remote(bind: Address, entry: Entry[ListenerTable], faults: list[str]) -> None:
-    """Other machines may connect only if that was asked for, and over TLS with a certificate that they can check."""
+def _check_remote(bind: Address, entry: Entry[ListenerTable], reading: Reading) -> None:
+    """Other machines may connect only if that was asked for, and over TLS: a login never crosses a network in plain."""
+    needed = (
+        ("--allow-remote", "--tls required") if entry.place.is_flags else ("allow_remote = true", 'tls = "required"')
+    )
     missing = [
         text
-        for given, text in (
-            (entry.table.allow_remote, "allow_remote = true"),
-            (entry.table.tls == "required", 'tls = "required"'),
-            ("tls_cert" in entry.given, "tls_cert and tls_key"),
-        )
+        for text, given in zip(needed, (entry.table.allow_remote, entry.table.tls == "required"), strict=True)
         if not given
     ]
     if missing:
-        faults.append(
-            f"{entry.place.key('bind')}: {bind.host} is not a loopback address: logins would cross the network; use"
-            f" 127.0.0.1:{bind.port}, or add {', '.join(missing)}"
+        reading.fault(
+            entry.place.key("bind"),
+            f"{bind.host} is not a loopback address: logins would cross the network; use"
+            f" 127.0.0.1:{bind.port}, or add {' and '.join(missing)}",
         )
 
 
-def _file(entry: Entry[ListenerTable], key: str, around: Surroundings, faults: list[str]) -> Path | None:
+def _file(entry: Entry[ListenerTable], key: str, reading: Reading) -> Path | None:
     path: Path | None = getattr(entry.table, key)
     if path is None:
         return None
     try:
-        path = resolved(path, around)
-        mode = read_file(path)[1].st_mode
+        if key == "tls_key":
+            read_secret(path, reading.around)
+        path = resolved(path, reading.around)
+        read_file(path)
     except OSError as exc:
-        faults.append(f"{entry.place.key(key)}: cannot read {path}: {exc.strerror}")
+        reading.fault(entry.place.key(key), f"cannot read {path}: {exc.strerror}")
         return None
-    if key == "tls_key" and open_to_others(mode, path, around):
-        faults.append(
-            f"{entry.place.key(key)}: group or others may read or write {path} (mode {mode & 0o777:04o}): chmod 600 it"
-        )
+    except ValueError as exc:
+        reading.fault(entry.place.key(key), str(exc))
     return path
 
 
-def check_binds(entries: Sequence[Entry[ListenerTable]], faults: list[str]) -> None:
+def check_binds(entries: Sequence[Entry[ListenerTable]], reading: Reading) -> None:
     """Two listeners on one address."""
     seen: dict[Bind, str] = {}
     for entry in entries:
@@ -80,7 +78,7 @@ def check_binds(entries: Sequence[Entry[ListenerTable]], faults: list[str]) -> N
         local = isinstance(bind, Address) and bind.host == "localhost"
         same = Address("127.0.0.1", bind.port) if isinstance(bind, Address) and local else bind
         if same in seen:
-            faults.append(
-                f"{entry.place.key('bind')}: {bind} is already that of {seen[same]}; give each listener its own port"
+            reading.fault(
+                entry.place.key("bind"), f"{bind} is already that of the {seen[same]}; give each listener its own port"
             )
-        seen.setdefault(same, entry.place.path)
+        seen.setdefault(same, entry.place.name)

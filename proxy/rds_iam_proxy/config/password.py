@@ -1,5 +1,6 @@
 """Passwords of local accounts: which are accepted, and making a random one. Reads and stores nothing."""
 
+import codecs
 import secrets
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,8 @@ RECOMMENDED_LENGTH = 16
 """Characters. The hashes are unsalted and quick, so a shorter password can be guessed from them."""
 
 GENERATED_LENGTH = 24
+_UTF_8_MARK = codecs.BOM_UTF8
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -22,8 +25,14 @@ def password_fault(password: bytes) -> str | None:
     """Why this cannot be the password of an account, or None. The text never holds the password."""
     if not password:
         return "the password is empty"
+    if password.startswith(_UTF_8_MARK):
+        return "a byte order mark is in front of the password; save it as UTF-8 without BOM"
+    if password.startswith(_UTF_16_MARKS) and b"\0" in password:
+        return "the password is written in UTF-16; save it as UTF-8"
     if b"\0" in password:
         return "the password has a NUL in it, which MySQL clients cannot send"
+    if b"\n" in password or b"\r" in password:
+        return "the password has a line end in it, which nobody can type; remove it"
     if len(password) > MAX_PASSWORD:
         return f"the password has {len(password)} bytes, at most {MAX_PASSWORD} are possible"
     return None

@@ -1,155 +1,43 @@
-"""The keys of the configuration and what each may hold, one pydantic model per table. Checks of one key only.
+"""The keys of the configuration: one table of the file each, one row a key. Checks of one key only.
 
-Every key is optional here: a table that has a faulty key is still read as far as it goes, so that all faults can
-be reported at once. Which keys are required, and what fits together, is for `build`.
+A row is a key's kind, unit, default and what it does; docs/configuration.md is made of it. Every key is optional here:
+a table that has a faulty key is still read as far as it goes, so that all faults can be reported at once. Which keys
+are required, and what fits together, is for `targets`, `listeners`, `accounts`, `admin`.
 """
 
-import difflib
-import ipaddress
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mysql_wire.passwords import Verifier
-
-from ..net.address import Address
-from ..net.sockets import Bind, SocketName
-from .values import LogFormat, LogLevel, TLSMode
-
-MAX_USER = 128
-"""Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
+from . import kinds
+from .values import (
+    DRAIN_TIMEOUT,
+    LOGIN_BURST,
+    LOGIN_TIMEOUT,
+    LOGIN_WAIT,
+    LOGINS_PER_SECOND,
+    MAX_SESSIONS,
+    REUSE_IDLE,
+    REUSE_LIFETIME,
+    REUSE_MAX,
+)
 
 MAX_LOGIN_WAIT = 9.5
 """Seconds: mysql2 and mysqljs give up at 10."""
 
+MAX_LOGIN_TIMEOUT = 120.0
+"""Seconds: an Aurora Serverless that has been paused for long needs half a minute."""
+
+MAX_REUSE_IDLE = 300.0
+"""Seconds."""
+
+MAX_REUSE_LIFETIME = 3600.0
+"""Seconds: an account that was locked may get in for so long."""
+
 MIN_IDLE_TIMEOUT = 1.0
 """Seconds: less is not silence."""
-
-MAX_SOCKET_PATH = 103
-"""Bytes: what fits into sockaddr_un everywhere."""
-
-ADMIN_PORT = 9090
-
-_UNIX = "unix:"
-_SYSTEMD = "systemd:"
-_SOCKET_NAME = re.compile(r"[!-9;-~]{1,255}")  # as FileDescriptorName= takes them: no colon, no space
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
-_SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # as STS AssumeRole takes them
-_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
-
-T = TypeVar("T")
-
-
-def _text(check: Callable[[str], T]) -> PlainValidator:
-    """A validator of a key whose value is written as text."""
-
-    def validate(value: object) -> T:
-        if not isinstance(value, str):
-            raise ValueError("must be text in quotes")
-        return check(value)
-
-    return PlainValidator(validate)
-
-
-def _matching(pattern: re.Pattern[str], fault: str) -> PlainValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(fault)
-        return value
-
-    return _text(check)
-
-
-def _one_of(literal: object) -> PlainValidator:
-    choices = get_args(literal)
-
-    def check(value: str) -> str:
-        if value.lower() not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value.lower()
-
-    return _text(check)
-
-
-def _not_empty(value: str) -> str:
-    if not value or "\0" in value:
-        raise ValueError("must not be empty" if not value else "must not have a NUL in it")
-    return value
-
-
-def _user(value: str) -> str:
-    try:
-        name = _not_empty(value).encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be valid UTF-8") from None
-    if len(name) > MAX_USER:
-        raise ValueError(f"has {len(name)} bytes, a user name has at most {MAX_USER}")
-    return value
-
-
-def _remote_address(value: str) -> Address:
-    address = Address.parse(value)
-    if address.port == 0:
-        raise ValueError("port 0 is not a port to connect to")
-    return address
-
-
-def _admin_bind(value: str) -> Address:
-    return Address.parse(value, default_port=ADMIN_PORT)
-
-
-def _bind(value: str) -> Bind:
-    """The address to listen on, port 0 for any free port; the path of a Unix socket; the name of one of systemd's."""
-    if value.startswith(_SYSTEMD):
-        name = value.removeprefix(_SYSTEMD)
-        if not _SOCKET_NAME.fullmatch(name):
-            raise ValueError("write a socket of systemd as systemd:NAME, with the FileDescriptorName= of its unit")
-        return SocketName(name)
-    if not value.startswith(_UNIX):
-        return Address.parse(value)
-    path = value.removeprefix(_UNIX)
-    if not path.startswith("/") or "\0" in path:
-        raise ValueError("write a Unix socket with its whole path, as unix:/run/rds-iam-proxy/mysql.sock")
-    if len(path.encode()) > MAX_SOCKET_PATH:
-        raise ValueError(f"the path of a Unix socket has at most {MAX_SOCKET_PATH} bytes")
-    return Path(path)
-
-
-def is_loopback(address: Address) -> bool:
-    """Whether only this machine can connect there."""
-    if address.host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(address.host).is_loopback
-    except ValueError:
-        return False
-
-
-def loopback_bind(value: str) -> Address:
-    """The address to listen on, port 0 for any free port. Raises ValueError unless it is a loopback address."""
-    address = Address.parse(value)
-    if not is_loopback(address):
-        raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
-    return address
-
-
-_UserName = Annotated[str, _text(_user)]
-_Words = Annotated[str, _text(_not_empty)]
-_Hash = Annotated[Verifier, _text(Verifier.parse)]
-_File = Annotated[Path, _text(lambda value: Path(_not_empty(value)))]
-_RemoteAddress = Annotated[Address, _text(_remote_address)]
-_Region = Annotated[str, _matching(_REGION, "is not the name of a region, as eu-west-1 is")]
-_RoleARN = Annotated[str, _matching(_ROLE_ARN, "must be arn:aws:iam::ACCOUNT:role/NAME, with 12 digits")]
-_ExternalID = Annotated[str, _matching(_EXTERNAL_ID, "must be 2 to 1224 letters, digits or +=,.@:/-_")]
-_SessionName = Annotated[str, _matching(_SESSION_NAME, "must be 2 to 64 letters, digits or +=,.@-_")]
 
 
 class Table(BaseModel):
@@ -160,140 +48,199 @@ class Table(BaseModel):
     )
 
 
-class TargetTable(Table):
-    """`[targets.NAME]`"""
+def row(does: str, *, unit: str = "", default: object = "", required: bool = False, secret: bool = False) -> Any:
+    """`default`: what holds where the key is not written, or a text that says it; it is set elsewhere."""
+    shown = "required" if required else f"{default:g}" if isinstance(default, float) else str(default).lower()
+    return Field(
+        default=False if default is False else None,
+        description=does,
+        json_schema_extra={"unit": unit, "default": shown},
+        repr=not secret,
+    )
 
-    endpoint: _RemoteAddress | None = None
-    dial: _RemoteAddress | None = None
-    region: _Region | None = None
-    profile: _Words | None = None
-    role_arn: _RoleARN | None = None
-    external_id: _ExternalID | None = None
-    role_session_name: _SessionName | None = None
-    ca_file: _File | None = None
-    follow_cname: bool = False
-    logins_per_second: Annotated[float, Field(gt=0)] | None = None
-    login_burst: Annotated[int, Field(ge=1, le=1000)] | None = None
-    login_wait: Annotated[float, Field(ge=0, le=MAX_LOGIN_WAIT)] | None = None
-    max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    max_sessions_per_account: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    idle_timeout: Annotated[float, Field(ge=MIN_IDLE_TIMEOUT)] | None = None
+
+class TargetTable(Table):
+    """A database. NAME is yours, for `target` and `targets`, logs and metrics: 1 to 64 letters, digits, `-` or `_`."""
+
+    endpoint: kinds.RemoteAddress | None = row(
+        "The database, by the name that RDS gave it; the port is 3306 where none is written. Tokens are signed for it,"
+        " and its certificate is checked against it.",
+        required=True,
+    )
+    dial: kinds.RemoteAddress | None = row(
+        "Where to connect instead: the near end of a tunnel.", default="the endpoint"
+    )
+    region: kinds.Region | None = row(
+        "For global endpoints and `follow_cname` only.", default="what the endpoint's name tells"
+    )
+    profile: kinds.Words | None = row("The AWS profile whose credentials sign.", default="boto3's own search")
+    role_arn: kinds.RoleARN | None = row("The IAM role to assume with those credentials.", default="none")
+    external_id: kinds.ExternalID | None = row("What the role's trust policy asks for.", default="none")
+    role_session_name: kinds.SessionName | None = row("Shown in CloudTrail.", default="botocore's")
+    ca_file: kinds.File | None = row(
+        "PEM certificates to trust instead of the bundled ones; endpoints in China and GovCloud need it.",
+        default="the bundled roots",
+    )
+    follow_cname: bool = row(
+        "The endpoint is a CNAME of yours: each login asks the DNS which RDS name it leads to, within `region`. Not"
+        " together with `dial`.",
+        default=False,
+    )
+    logins_per_second: kinds.Rate | None = row(
+        "New logins at the endpoint at most, retries and probes included. AWS throttles at 200 per instance, those of"
+        " other hosts included. Targets of one endpoint share it.",
+        unit="logins per second",
+        default=LOGINS_PER_SECOND,
+    )
+    login_burst: Annotated[int, Field(ge=1, le=1000)] | None = row(
+        "As many may come at once after a pause.", unit="logins", default=LOGIN_BURST
+    )
+    login_wait: Annotated[float, Field(ge=0, le=MAX_LOGIN_WAIT)] | None = row(
+        "So long a login waits for its turn at most, then the client gets ERR 1040.", unit="seconds", default=LOGIN_WAIT
+    )
+    login_timeout: Annotated[float, Field(ge=1, le=MAX_LOGIN_TIMEOUT)] | None = row(
+        "So long a login may take at most, from the client's login packet on: the wait, and dialling RDS. Many clients"
+        " give up at 10 s by themselves; give both more where Aurora Serverless may be paused.",
+        unit="seconds",
+        default=LOGIN_TIMEOUT,
+    )
+    max_sessions: kinds.Count | None = row("Sessions at once at most.", unit="sessions", default=MAX_SESSIONS)
+    max_sessions_per_account: kinds.Count | None = row(
+        "Of these, for one account.", unit="sessions", default="max_sessions"
+    )
+    idle_timeout: Annotated[float, Field(ge=MIN_IDLE_TIMEOUT)] | None = row(
+        "After so long a silence a session is ended with ERR 4031.", unit="seconds", default="never"
+    )
+    reuse: bool = row(
+        "The session of a client that quits is cleaned and serves the next client of the same kind, without a login at"
+        " RDS: see docs/reuse.md. MySQL and MariaDB only, and not behind an RDS Proxy.",
+        default=False,
+    )
+    reuse_idle: Annotated[float, Field(ge=0.1, le=MAX_REUSE_IDLE)] | None = row(
+        "So long it waits for that client.", unit="seconds", default=REUSE_IDLE
+    )
+    reuse_lifetime: Annotated[float, Field(ge=1, le=MAX_REUSE_LIFETIME)] | None = row(
+        "From its login at RDS on; then nobody new gets it. So long a client may be served after its IAM policy was"
+        " withdrawn or its database user locked.",
+        unit="seconds",
+        default=REUSE_LIFETIME,
+    )
+    reuse_max: Annotated[int, Field(ge=1, le=1000)] | None = row(
+        "So many of one kind wait at once, at most; all together a fifth of max_sessions.",
+        unit="sessions",
+        default=REUSE_MAX,
+    )
 
 
 class ListenerTable(Table):
-    """`[[listeners]]`"""
+    """Where clients connect. One target may have several, and an account is good for all of them."""
 
-    bind: Annotated[Bind, _text(_bind)] | None = None
-    target: _Words | None = None
-    tls: Annotated[TLSMode, _one_of(TLSMode)] | None = None
-    tls_cert: _File | None = None
-    tls_key: _File | None = None
-    allow_remote: bool = False
+    bind: kinds.ListenAt | None = row(
+        "Port 0 is any free port. A Unix socket gets mode 0660. `systemd:NAME` is a socket that the unit's"
+        " `FileDescriptorName=` names.",
+        required=True,
+    )
+    target: kinds.Words | None = row("The name of the target behind it.", required=True)
+    tls: kinds.TLS | None = row(
+        "`auto`: clients may use TLS. `required`: those that do not are turned away. `off`: it is not offered.",
+        default="auto",
+    )
+    tls_cert: kinds.File | None = row(
+        "The listener's certificate and those between it and its CA, in PEM.",
+        default="one of its own, made on first use",
+    )
+    tls_key: kinds.File | None = row("The certificate's key, in PEM, without a password.", default="that of its own")
+    allow_remote: bool = row(
+        'Other machines may connect: `bind` may be another address than loopback, if `tls = "required"`.',
+        default=False,
+    )
+    auth: kinds.Auth | None = row(
+        "The authentication plugin that clients are greeted with. `auto`: that of the server behind, or of the"
+        " accounts' hashes. `native`: `mysql_native_password`, for clients that know no other.",
+        default="auto",
+    )
 
 
 class AccountTable(Table):
-    """`[[accounts]]`"""
+    """Who may log in here, and which database user that is. A password comes from one of three places, and a second one
+    that is right as well, while it is being changed, from one of the three `next_…`."""
 
-    user: _UserName | None = None
-    password_env: _Words | None = None
-    password_file: _File | None = None
-    password_hash: _Hash | None = Field(default=None, repr=False)
-    next_password_env: _Words | None = None
-    next_password_file: _File | None = None
-    next_password_hash: _Hash | None = Field(default=None, repr=False)
-    peer_user: _Words | None = None
-    allow_replication: bool = False
-    db_user: _UserName | None = None
-    targets: Annotated[list[str], Field(min_length=1)] | None = None
-
-
-class LogTable(Table):
-    """`[log]`"""
-
-    format: Annotated[LogFormat, _one_of(LogFormat)] | None = None
-    level: Annotated[LogLevel, _one_of(LogLevel)] | None = None
+    user: kinds.UserName | None = row("What the client says.", required=True)
+    db_user: kinds.UserName | None = row("Who it is in the database.", default="user")
+    targets: kinds.Names | None = row("Which targets it may use.", default="all")
+    password_env: kinds.Words | None = row("The environment variable that holds the password.")
+    password_file: kinds.File | None = row(
+        "The file that holds it, without its line end; readable by its owner only, or by a group of this process."
+    )
+    password_hash: kinds.Hash | None = row("What `rds-iam-proxy hash-password` prints.", secret=True)
+    next_password_env: kinds.Words | None = row("As `password_env`, for the next one.")
+    next_password_file: kinds.File | None = row("As `password_file`, for the next one.")
+    next_password_hash: kinds.Hash | None = row("As `password_hash`, for the next one.", secret=True)
+    peer_user: kinds.Words | None = row(
+        "This user of this machine needs no password on a Unix socket: the kernel says who it is.", default="nobody"
+    )
+    allow_replication: bool = row(
+        "Replication commands go through, which are refused otherwise (ERR 1047).", default=False
+    )
 
 
 class AdminTable(Table):
-    """`[admin]`"""
+    """The status page, health and metrics. Without this table there are none."""
 
-    bind: Annotated[Address, _text(_admin_bind)] | None = None
-    token_file: _File | None = None
-    health_bind: Annotated[Address, _text(_admin_bind)] | None = None
-    metrics_bind: Annotated[Address, _text(_admin_bind)] | None = None
-    public_host: Annotated[str, _matching(_HOST_NAME, "must be a host name, as proxy.example.com is")] | None = None
+    bind: kinds.AdminAddress | None = row(
+        "All of it. Another address than loopback needs `token_file`, `public_host` and a server in front that speaks"
+        " TLS."
+    )
+    token_file: kinds.File | None = row(
+        "The token that ending a session asks for, at least 16 characters.", default="one made in the state folder"
+    )
+    health_bind: kinds.AdminAddress | None = row(
+        "The three health paths and nothing else, at any address, without a token: for probes of Kubernetes.",
+        default="none",
+    )
+    metrics_bind: kinds.AdminAddress | None = row(
+        "`/metrics` and nothing else, at any address, without a token.", default="none"
+    )
+    public_host: kinds.HostName | None = row(
+        "The name by which a server that speaks TLS, in front of it, is asked for the page.", default="none"
+    )
+
+
+class LogTable(Table):
+    """Log lines, on stderr."""
+
+    format: kinds.Format | None = row("Lines of text, or of JSON.", default="text on a terminal, json elsewhere")
+    level: kinds.Level | None = row("The least that is logged.", default="info")
 
 
 class ProcessTable(Table):
-    """The keys outside any table."""
+    """Keys outside any table; in TOML they come first."""
 
-    drain_timeout: Annotated[float, Field(ge=0, le=86_400)] | None = None
-
-
-TableT = TypeVar("TableT", bound=Table)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a person finds a table: its path in the file, or the flags and variables that make it up."""
-
-    path: str = ""
-    note: str = ""
-    flags: Mapping[str, str] = dataclass_field(default_factory=dict)
-
-    def key(self, key: str) -> str:
-        """`targets.orders.endpoint`, or `--dial`."""
-        if key in self.flags:
-            return self.flags[key]
-        return f"{self.path}.{key}{self.note}" if self.path else key
-
-    def short(self, key: str) -> str:
-        """The key in a text that already says which table is meant."""
-        return self.flags.get(key, key)
-
-    def whole(self, text: str) -> str:
-        """A fault of the whole table."""
-        return f"{self.path}{self.note}: {text}" if self.path else text
+    drain_timeout: Annotated[float, Field(ge=0, le=86_400)] | None = row(
+        "So long busy sessions may go on when the proxy is told to stop.", unit="seconds", default=DRAIN_TIMEOUT
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry(Generic[TableT]):
-    """A table as far as it could be read. A faulty key is None in `table` but is in `given`."""
+TABLES: Mapping[str, type[Table]] = MappingProxyType(
+    {
+        "targets": TargetTable,
+        "listeners": ListenerTable,
+        "accounts": AccountTable,
+        "admin": AdminTable,
+        "log": LogTable,
+        "": ProcessTable,
+    }
+)
+"""All of them, by their names in the file."""
 
-    table: TableT
-    given: frozenset[str]
-    place: Place
-    faultless: bool
+SEVERAL = ("targets", "listeners", "accounts")
+"""Tables of which there are many, so that no flag can stand for a key of theirs beside a file."""
+
+ARRAYS = ("listeners", "accounts")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What may have been meant by an unknown name."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there is: {', '.join(known)}" if known else "there is none"
-
-
-def read_table(
-    model: type[TableT], raw: object, place: Place, faults: list[str], *, from_text: bool = False
-) -> Entry[TableT]:
-    """Read one table and report the faults of its keys. `from_text`: numbers are written as text, as in flags."""
-    if not isinstance(raw, dict):
-        faults.append(place.whole("must be a table"))
-        return Entry(model(), frozenset(), place, faultless=False)
-    given = cast(dict[str, Any], raw)
-    try:
-        return Entry(model.model_validate(given, strict=not from_text), frozenset(given), place, faultless=True)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_input=False)
-    bad = {str(error["loc"][0]) for error in errors}
-    for error in errors:
-        key = str(error["loc"][0])
-        if error["type"] == "extra_forbidden":
-            text = f"unknown key; {suggestion(key, model.model_fields)}"
-        else:
-            text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        faults.append(f"{place.key(key)}: {text}")
-    rest = {key: value for key, value in given.items() if key not in bad}
-    return Entry(model.model_validate(rest, strict=not from_text), frozenset(given), place, faultless=False)
+def header(table: str) -> str:
+    """As it is written in the file."""
+    if not table:
+        return "outside any table"
+    return f"[[{table}]]" if table in ARRAYS else f"[{table}.NAME]" if table in SEVERAL else f"[{table}]"

@@ -6,9 +6,10 @@ from pathlib import Path
 from ..aws.names import RDSName, parse_rds_name, partition_of
 from ..files import read_file
 from ..net.address import Address
-from .surroundings import Surroundings, resolved
-from .tables import Entry, TargetTable
-from .values import LOGIN_BURST, LOGINS_PER_SECOND, Target
+from .reading import Entry, Reading
+from .surroundings import resolved
+from .tables import TargetTable
+from .values import LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Target
 
 AWS_LOGIN_LIMIT = 200
 """New IAM logins per second and instance that RDS throttles at."""
@@ -16,24 +17,28 @@ AWS_LOGIN_LIMIT = 200
 _MAX_CA_FILE = 16 * 1024 * 1024
 
 
-def build_target(name: str, entry: Entry[TargetTable], around: Surroundings, faults: list[str]) -> Target | None:
+def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Target | None:
     """The target, or None when it, or one of its keys, has a fault."""
-    before = len(faults)
     table, place = entry.table, entry.place
     if "endpoint" not in entry.given:
-        other = ", or give --config FILE" if place.flags else ""
-        faults.append(f"{place.key('endpoint')}: required: HOST:PORT of the database, as RDS names it{other}")
-    region, partition = _region_and_partition(entry, around, faults)
+        other = ", or give --config FILE" if place.is_flags else ""
+        reading.fault(place.key("endpoint"), f"required: HOST:PORT of the database, as RDS names it{other}")
+    region, partition = _region_and_partition(entry, reading)
     if partition not in (None, "aws") and "ca_file" not in entry.given:
-        faults.append(
-            f"{place.key('ca_file')}: required: endpoints of {partition} have certificates of other roots"
-            " than the bundled ones; download that partition's bundle from AWS and name its file"
+        reading.fault(
+            place.key("ca_file"),
+            f"required: endpoints of {partition} have certificates of other roots"
+            " than the bundled ones; download that partition's bundle from AWS and name its file",
         )
     if "role_arn" not in entry.given:
         orphans = {"external_id", "role_session_name"} & entry.given
-        faults.extend(f"{place.key(key)}: means nothing without role_arn" for key in sorted(orphans))
-    ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, around, faults)
-    if not entry.faultless or len(faults) > before or table.endpoint is None or region is None:
+        for key in sorted(orphans):
+            reading.fault(place.key(key), "means nothing without role_arn")
+    login_timeout = table.login_timeout or LOGIN_TIMEOUT
+    if table.login_wait is not None and table.login_wait > login_timeout:
+        reading.fault(place.key("login_wait"), f"longer than login_timeout, which is {login_timeout:g} s")
+    ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
+    if table.endpoint is None or region is None:
         return None
     given = table.model_dump(exclude={"endpoint", "dial", "region", "ca_file"}, exclude_none=True)
     return Target(
@@ -46,41 +51,40 @@ def build_target(name: str, entry: Entry[TargetTable], around: Surroundings, fau
     )
 
 
-def _region_and_partition(
-    entry: Entry[TargetTable], around: Surroundings, faults: list[str]
-) -> tuple[str | None, str | None]:
+def _region_and_partition(entry: Entry[TargetTable], reading: Reading) -> tuple[str | None, str | None]:
     """None for what cannot be told, because of a fault."""
     endpoint, place = entry.table.endpoint, entry.place
     if endpoint is None:
         return None, None
     rds_name = parse_rds_name(endpoint.host)
     if rds_name is None and entry.table.follow_cname:
-        return _followed(entry, faults)
+        return _followed(entry, reading)
     if rds_name is None:
-        faults.append(_not_an_rds_name(endpoint, entry, around))
+        reading.fault(place.key("endpoint"), _not_an_rds_name(endpoint, entry, reading))
         return None, None
     if entry.table.follow_cname:
-        faults.append(f"{place.key('follow_cname')}: {endpoint.host} is a name of RDS's own already; leave the key out")
-    return _region(rds_name, entry, faults), rds_name.partition
+        reading.fault(place.key("follow_cname"), f"{endpoint.host} is a name of RDS's own already; leave the key out")
+    return _region(rds_name, entry, reading), rds_name.partition
 
 
-def _followed(entry: Entry[TargetTable], faults: list[str]) -> tuple[str | None, str | None]:
+def _followed(entry: Entry[TargetTable], reading: Reading) -> tuple[str | None, str | None]:
     """Each login follows the CNAME, within the region that is given here."""
     place, region = entry.place, entry.table.region
     if "dial" in entry.given:
-        faults.append(
-            f"{place.key('follow_cname')}: not together with {place.short('dial')}: DNS would choose what is signed,"
-            " and nothing would show where it is sent; give the name that RDS shows as the endpoint"
+        reading.fault(
+            place.key("follow_cname"),
+            f"not together with {place.short('dial')}: DNS would choose what is signed,"
+            " and nothing would show where it is sent; give the name that RDS shows as the endpoint",
         )
     if "region" not in entry.given:
-        faults.append(f"{place.key('region')}: required with follow_cname: a CNAME must not choose the region")
+        reading.fault(place.key("region"), "required with follow_cname: a CNAME must not choose the region")
     return region, None if region is None else partition_of(region)
 
 
-def _not_an_rds_name(endpoint: Address, entry: Entry[TargetTable], around: Surroundings) -> str:
-    place, behind = entry.place, around.rds_name_behind(endpoint.host)
+def _not_an_rds_name(endpoint: Address, entry: Entry[TargetTable], reading: Reading) -> str:
+    place, behind = entry.place, reading.around.rds_name_behind(endpoint.host)
     start = (
-        f"{place.key('endpoint')}: {endpoint.host} is not a name that RDS gives out. IAM tokens are signed"
+        f"{endpoint.host} is not a name that RDS gives out. IAM tokens are signed"
         " for the real endpoint, and RDS refuses those for a CNAME or an IP address: "
     )
     if behind is None:
@@ -89,7 +93,7 @@ def _not_an_rds_name(endpoint: Address, entry: Entry[TargetTable], around: Surro
             f" address of a tunnel as {place.short('dial')}"
         )
     name = Address(behind, endpoint.port)
-    if place.flags:
+    if place.is_flags:
         return f"{start}it leads to {name} now, so give that instead"
     return (
         f'{start}it leads to an RDS name now, so write endpoint = "{name}"; or, to have each login follow it, add'
@@ -97,45 +101,46 @@ def _not_an_rds_name(endpoint: Address, entry: Entry[TargetTable], around: Surro
     )
 
 
-def _region(rds_name: RDSName, entry: Entry[TargetTable], faults: list[str]) -> str | None:
+def _region(rds_name: RDSName, entry: Entry[TargetTable], reading: Reading) -> str | None:
     place, given = entry.place, entry.table.region
     if rds_name.region is None and "region" not in entry.given:
-        faults.append(
-            f"{place.key('region')}: required: a global endpoint does not tell its region; give that of the cluster"
-            " that is the writer now"
+        reading.fault(
+            place.key("region"),
+            "required: a global endpoint does not tell its region; give that of the cluster that is the writer now",
         )
     elif rds_name.region and given and given != rds_name.region:
-        faults.append(
-            f"{place.key('region')}: {given}, but the endpoint is in {rds_name.region}, and tokens for another region"
-            " are refused; leave the key out"
+        reading.fault(
+            place.key("region"),
+            f"{given}, but the endpoint is in {rds_name.region}, and tokens for another region are refused;"
+            " leave the key out",
         )
     return rds_name.region or given
 
 
-def _ca_file(path: Path, entry: Entry[TargetTable], around: Surroundings, faults: list[str]) -> Path | None:
-    key = entry.place.key("ca_file")
+def _ca_file(path: Path, entry: Entry[TargetTable], reading: Reading) -> Path | None:
+    spot = entry.place.key("ca_file")
     try:
-        path = resolved(path, around)
+        path = resolved(path, reading.around)
         pem, _ = read_file(path, _MAX_CA_FILE)
     except OSError as exc:
-        faults.append(f"{key}: cannot read {path}: {exc.strerror}")
+        reading.fault(spot, f"cannot read {path}: {exc.strerror}")
         return None
     if b"-----BEGIN CERTIFICATE-----" not in pem:
-        faults.append(f"{key}: {path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+        reading.fault(spot, f"{path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
         return None
     return path
 
 
-def check_limits(entries: Sequence[Entry[TargetTable]], faults: list[str]) -> tuple[str, ...]:
-    """Targets that name one endpoint share its limiter, so they must agree on it. Returns warnings."""
-    warnings = []
+def check_limits(entries: Sequence[Entry[TargetTable]], reading: Reading) -> None:
+    """Targets that name one endpoint share its limiter, so they must agree on it."""
     seen: dict[Address, Entry[TargetTable]] = {}
     for entry in entries:
         table, place = entry.table, entry.place
         if (table.logins_per_second or 0) >= AWS_LOGIN_LIMIT:
-            warnings.append(
-                f"{place.key('logins_per_second')}: {table.logins_per_second:g} per second: RDS throttles IAM logins"
-                f" at {AWS_LOGIN_LIMIT} per second and instance, those from other hosts included; stay well below"
+            reading.warn(
+                place.key("logins_per_second"),
+                f"{table.logins_per_second:g} per second: RDS throttles IAM logins"
+                f" at {AWS_LOGIN_LIMIT} per second and instance, those from other hosts included; stay well below",
             )
         if table.endpoint is None:
             continue
@@ -144,8 +149,8 @@ def check_limits(entries: Sequence[Entry[TargetTable]], faults: list[str]) -> tu
             mine = getattr(table, key) or default
             theirs = getattr(first.table, key) or default
             if mine != theirs:
-                faults.append(
-                    f"{place.key(key)}: {mine:g}, but {first.place.path} has {theirs:g} for the same endpoint, and"
-                    " the limit is the endpoint's; give both the same"
+                reading.fault(
+                    place.key(key),
+                    f"{mine:g}, but {first.place.name} has {theirs:g} for the same endpoint, and"
+                    " the limit is the endpoint's; give both the same",
                 )
-    return tuple(warnings)

@@ -14,9 +14,17 @@ from ..net.sockets import Bind
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TLSMode = Literal["auto", "required", "off"]
+AuthMode = Literal["auto", "native"]
+"""What a listener greets with."""
 
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
+LOGIN_WAIT = 8.0
+LOGIN_TIMEOUT = 9.5
+MAX_SESSIONS = 500
+REUSE_IDLE = 10.0
+REUSE_LIFETIME = 300.0
+REUSE_MAX = 8
 DRAIN_TIMEOUT = 30.0
 
 
@@ -41,20 +49,22 @@ class Target:
     logins_per_second: float = LOGINS_PER_SECOND
     """Of the endpoint, however many targets name it."""
     login_burst: int = LOGIN_BURST
-    login_wait: float = 8.0
+    login_wait: float = LOGIN_WAIT
     """Seconds that a login may wait for its permit."""
-    max_sessions: int = 500
+    login_timeout: float = LOGIN_TIMEOUT
+    """Seconds that a login may take, with that wait, from the client's login packet on."""
+    max_sessions: int = MAX_SESSIONS
     max_sessions_per_account: int | None = None
     """None: as many as max_sessions allows."""
     idle_timeout: float | None = None
     """Seconds that a session may say nothing; None: as long as it likes."""
     reuse: bool = False
     """A session whose client has quit is lent to the next of its kind, once it is proved to be clean."""
-    reuse_idle: float = 10.0
+    reuse_idle: float = REUSE_IDLE
     """Seconds that it waits for that."""
-    reuse_lifetime: float = 300.0
+    reuse_lifetime: float = REUSE_LIFETIME
     """Seconds from its login at RDS, after which nobody new gets it."""
-    reuse_max: int = 8
+    reuse_max: int = REUSE_MAX
     """So many of one kind of client wait at once, at most."""
 
 
@@ -67,7 +77,10 @@ class Listener:
     tls: TLSMode = "auto"
     """auto: offered, with a self-signed certificate where there is no other; required: nothing else is accepted."""
     tls_cert: Path | None = None
+    """None: the proxy's own, self-signed."""
     tls_key: Path | None = None
+    auth: AuthMode = "auto"
+    """auto: as RDS would greet, or as the accounts' hashes allow."""
 
 
 @dataclass(frozen=True, slots=True)

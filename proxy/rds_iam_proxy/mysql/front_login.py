@@ -28,7 +28,7 @@ from .greetings import DEFAULT_IDENTITY
 from .kind import kind_of
 from .packets import read_packet
 from .program_name import client_program
-from .rds_login import ASKS_NOTHING, UpstreamSession, order
+from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
 
 _LETTERS_ONLY = str.maketrans("-_", "xy")
 
@@ -96,7 +96,7 @@ class MySQLFront:
         self._account, self._allow_replication = account.user, account.allow_replication
         greeter, request = self._greeter, self._request
         kind = None if _is_rds_proxy(greeter.endpoint) else kind_of(request, greeter.identity)
-        return order(greeter, account.user, account.db_user, request, kind)
+        return order_for(greeter, account.user, account.db_user, request, kind)
 
     async def welcome(self, rds: UpstreamSession) -> None:
         """With RDS's own OK, unless its kind of server is no longer the one that the client was greeted as."""

@@ -85,7 +85,7 @@ def _nothing() -> None:
     pass
 
 
-def order(
+def order_for(
     greeter: Greeter, account: str, db_user: str, request: LoginRequest, kind: Kind | None = None
 ) -> Order[UpstreamSession]:
     """Before RDS's first greeting is known a login is worth it without a token, to learn that."""

@@ -1,15 +1,18 @@
-"""Host names and ports: parsing `HOST:PORT`, and what an RDS host name says about itself. No DNS, no I/O."""
+"""Host names and ports: parsing `HOST:PORT`, and whether only this machine can connect there. No DNS, no I/O."""
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
 DEFAULT_PORT = 3306
+ADMIN_PORT = 9090
+"""Of the status page, health and metrics."""
 MAX_HOST = 253  # RFC 1035, without the trailing dot
 
 # The underscore is not in the DNS's own rules, but names inside container networks have it.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _PORT = re.compile(r"[0-9]{1,5}")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,6 +24,16 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect there."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @classmethod
     def parse(cls, text: str, *, default_port: int = DEFAULT_PORT) -> "Address":
@@ -71,7 +84,13 @@ def _host(text: str) -> str:
         raise ValueError("no host: write HOST or HOST:PORT")
     if len(host) > MAX_HOST:
         raise ValueError(f"host: longer than {MAX_HOST} characters")
-    for label in host.split("."):
+    if _PORT.fullmatch(host):
+        raise ValueError(f"{host} is a port: write 127.0.0.1:{host}")
+    *_, last = labels = host.split(".")
+    # The resolver takes 13306 and 10.1 for IPv4 addresses: 0.0.51.250, 10.0.0.1.
+    if _NUMBER.fullmatch(last) and not is_ip_address(host):
+        raise ValueError("host: ends in a number, but is no IPv4 address: write all four parts, as 127.0.0.1")
+    for label in labels:
         if not _LABEL.fullmatch(label):
             raise ValueError(
                 "host: each part between dots needs 1 to 63 letters, digits or hyphens, no hyphen at its ends"

@@ -12,7 +12,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, is_loopback
+from ..config import Config
 from ..config import Listener as ListenerConfig
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
@@ -240,12 +240,12 @@ class Service:
         if not isinstance(listener.bind, SocketName):
             return listen(listener.bind)
         lent = self._sockets.lend(listener.bind)
-        address, encrypted = lent.address, listener.tls == "required" and listener.tls_cert is not None
-        if isinstance(address, Address) and not is_loopback(address) and not encrypted:
+        address = lent.address
+        if isinstance(address, Address) and not address.is_loopback and listener.tls != "required":
             lent.close()
             raise ValueError(
                 f"{listener.bind}: {address} is not a loopback address: logins would cross the network;"
-                f' let the unit listen on 127.0.0.1:{address.port}, or add tls = "required", tls_cert and tls_key'
+                f' let the unit listen on 127.0.0.1:{address.port}, or add tls = "required"'
             )
         return lent
 

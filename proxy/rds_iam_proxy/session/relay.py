@@ -29,13 +29,15 @@ class Side(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Who ended the relay, and why; `interrupted`: by what command the client logs in once more; `owed`: RDS was not
-    told that the client has taken leave, and this, of what it answered, the client has not taken yet.
+    told that the client has taken leave, and this, of what it answered, the client has not taken yet; `behind`: bytes
+    that came behind the farewell.
     """
 
     by: Side
     why: str
     interrupted: bytes | None = None
     owed: bytes | None = None
+    behind: int = 0
 
 
 def make_buffer() -> memoryview:
@@ -92,7 +94,7 @@ class Relay:
             self.downward.detach()
         await self._flush(ending)
         if self._watch.kept_quit and ending.by is Side.CLIENT:
-            return Ending(Side.CLIENT, "quit", owed=self.downward.take_pending())
+            return Ending(Side.CLIENT, "quit", owed=self.downward.take_pending(), behind=self._watch.behind_quit)
         if self._watch.has_quit:
             return Ending(Side.CLIENT, "quit")  # RDS may have been quicker to close
         return ending

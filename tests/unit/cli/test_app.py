@@ -78,6 +78,7 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
         if name.startswith("RDS_IAM_PROXY_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("APP_PASSWORD", PASSWORD)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")  # these tests may run in a container
     monkeypatch.chdir(tmp_path)
     (tmp_path / "proxy.toml").write_text(FILE)
     (tmp_path / "roots.pem").write_text(PEM)
@@ -284,8 +285,8 @@ def test_on_a_terminal_a_password_is_made_and_shown_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     started = Started()
     assert cli.run(["serve", ENDPOINT, "--db-user", "my batch"], started.programs) == 0
-    assert started.config is not None
     assert flush(20)
+    assert started.config is not None
     text = terminal.getvalue()
     (password,) = re.findall(r"^  ([A-Za-z0-9]{24})$", text, re.MULTILINE)
     assert started.config.accounts[0].verifiers == (Verifier.of(password.encode()),)
@@ -354,6 +355,43 @@ def test_unwise_configuration_is_logged(capsys: pytest.CaptureFixture[str]) -> N
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
     assert line["why"].startswith("--logins-per-second: 200 per second")
+
+
+def test_container_that_listens_on_loopback_only_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    monkeypatch.setenv("container", "podman")
+    args = [ENDPOINT, "--db-user", "batch", "--password-env", "APP_PASSWORD"]
+    serve(*args)
+    assert flush(20)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["event"]) == ("info", "listening on loopback only")
+    assert "--listen 0.0.0.0:3306 --allow-remote --tls required" in line["why"]
+    serve(*args, "--listen", "0.0.0.0:3306", "--allow-remote", "--tls", "required")
+    assert flush(20)
+    assert capsys.readouterr().err == ""
+
+
+def test_check_of_the_configuration_only_names_every_fault_and_logs_in_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only"]) == 0
+    assert "All is well." in capsys.readouterr().out
+    more = '[[listeners]]\nbind = "127.0.0.1:3308"\ntarget = "order"\n'
+    (tmp_path / "proxy.toml").write_text(FILE.replace('level = "warning"', 'level = "loud"') + more)
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only", "--json"]) == 1
+    ((step,),) = [check["steps"] for check in json.loads(capsys.readouterr().out)["checks"]]
+    assert [detail.partition(": ")[0] for detail in step["details"]] == [
+        "log.level, line 13",
+        "2nd [[listeners]], line 16",
+    ]
+    (tmp_path / "proxy.toml").write_text(
+        FILE.replace("[[listeners]]", '[[listeners]]\ntls_cert = "roots.pem"\ntls_key = "roots.pem"')
+    )
+    (tmp_path / "roots.pem").chmod(0o600)
+    assert cli.run(["check", "--config", "proxy.toml", "--config-only"]) == 1
+    assert "not usable together" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -470,7 +508,7 @@ def imported(process: subprocess.CompletedProcess[str]) -> set[str]:
 def test_version_loads_next_to_nothing() -> None:
     process = command("--version")
     assert (process.returncode, process.stdout) == (0, f"rds-iam-proxy {rds_iam_proxy.__version__}\n")
-    assert not imported(process) & {"typer", "pydantic", "boto3", "ssl", "asyncio", "logging", "cryptography"}
+    assert not imported(process) & {"click", "pydantic", "boto3", "ssl", "asyncio", "logging", "cryptography"}
 
 
 def test_help_loads_no_heavy_library() -> None:
@@ -481,6 +519,31 @@ def test_help_loads_no_heavy_library() -> None:
         assert f"RDS_IAM_PROXY_{flag[2:].replace('-', '_').upper()}" in re.sub(r"\s+", "", process.stdout)
     heavy = {"boto3", "botocore", "cryptography", "mysql_mimic", "sqlglot", "uvloop", "rich", "pymysql"}
     assert not imported(process) & heavy
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "text"),
+    [
+        (["--admin", "127.0.0.1:1", "--timeout", "0"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
+        (["--timeout=0", "--admin=127.0.0.1:1"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
+        (["--admin", "127.0.0.1:1", "--timeout", "-1"], 2, "Invalid value for '--timeout'"),
+        (["--admin", "127.0.0.1:1", "--timeout", "soon"], 2, "Invalid value for '--timeout'"),
+        (["--admin", "x:y:z", "--timeout", "0"], 2, "--admin: write HOST:PORT"),
+        (["--admin", "9090"], 2, "--admin: 9090 is a port: write 127.0.0.1:9090"),
+        (["--admin"], 2, "'--admin' requires an argument"),
+        (["--help"], 0, ""),
+        ([], 2, "which proxy? Give --admin HOST:PORT"),
+    ],
+)
+def test_wait_says_what_is_wrong_with_its_flags(args: list[str], exit_code: int, text: str) -> None:
+    process = command("wait", *args)
+    assert process.returncode == exit_code
+    assert text in process.stderr
+
+
+def test_wait_of_a_health_check_loads_no_more_than_it_needs() -> None:
+    process = command("wait", "--admin", "127.0.0.1:1", "--timeout", "0")
+    assert not imported(process) & {"click", "pydantic", "logging", "asyncio", "rich", "cryptography", "mysql_wire"}
 
 
 def test_hash_password_as_a_process() -> None:

@@ -1,12 +1,14 @@
 """Secrets that systemd hands to a unit (LoadCredential=): of mode 0440, in a folder that is the unit's alone."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from mysql_wire.passwords import Verifier
-from rds_iam_proxy.config import Config, from_file
+from rds_iam_proxy.config import Config
+from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 
 PASSWORD = b"correct horse battery"
@@ -20,6 +22,13 @@ target = "orders"
 user = "app"
 password_file = "PATH"
 """
+
+
+@pytest.fixture(autouse=True)
+def _strange_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's user is not in the group of the files."""
+    monkeypatch.setattr(os, "getegid", lambda: 54_321)
+    monkeypatch.setattr(os, "getgroups", lambda: [54_321])
 
 
 @pytest.fixture

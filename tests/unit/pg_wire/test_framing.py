@@ -26,6 +26,7 @@ def ready(status: str) -> bytes:
 ROW = msg("D", b"x" * 50)
 QUERY = msg("Q", b"select 1\0")
 SYNC = msg("S")
+FLUSH = msg("H")
 EXTENDED = msg("P", b"\0select 1\0\0\0") + msg("B", b"\0" * 8) + msg("E", b"\0" * 5)
 NOTIFICATION = msg("A", b"\0\0\0\1channel\0payload\0")
 
@@ -88,7 +89,38 @@ CASES: dict[str, tuple[Steps, TransactionStatus | None]] = {
         ],
         None,
     ),
-    "terminate": ([("c", msg("X"))], None),
+    "copy in by the extended protocol, its first sync swallowed": (
+        [("c", EXTENDED + SYNC), ("s", msg("1") + msg("2") + msg("G", b"\0\0\0")), ("c", msg("d", b"1\n"))],
+        None,
+    ),
+    "copy in by the extended protocol, without a sync before it": (
+        [
+            ("c", SYNC),
+            ("s", ready("I")),
+            ("c", EXTENDED + FLUSH),
+            ("s", msg("1") + msg("2") + msg("G", b"\0\0\0")),
+            ("c", msg("d", b"1\n") + msg("c") + SYNC),
+            ("s", msg("C", b"COPY 1\0") + ready("T")),
+        ],
+        OPEN,
+    ),
+    "copy data behind a copy that failed": (
+        [
+            ("c", QUERY),
+            ("s", msg("G", b"\0\0\0")),
+            ("c", msg("d", b"1\n")),
+            ("s", msg("E", b"\0") + ready("E")),
+            ("c", msg("d", b"2\n") + msg("c")),
+        ],
+        FAILED,
+    ),
+    "flush behind its sync": ([("c", EXTENDED + SYNC), ("c", FLUSH), ("s", ROW + ready("T"))], OPEN),
+    "flush at rest": ([("c", EXTENDED + SYNC), ("s", ROW + ready("T")), ("c", FLUSH)], OPEN),
+    "half a flush when the answer comes": (
+        [("c", QUERY + FLUSH[:3]), ("s", ready("T")), ("c", FLUSH[3:])],
+        OPEN,
+    ),
+    "terminate": ([("c", msg("X"))], IDLE),
     "length too small to be one": ([("c", b"Q\0\0\0\0" + QUERY), ("s", ready("I"))], None),
 }
 

@@ -4,7 +4,7 @@ import base64
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.exact_reads import feed, feed_cut
@@ -346,6 +346,7 @@ def test_welcome_needs_authenticated_before_it() -> None:
         login.welcome(b"", None)
 
 
+@settings(deadline=None)  # a proof takes 4096 rounds
 @given(st.randoms(use_true_random=False))
 def test_any_cut_of_the_bytes_gives_the_same_events(source: random.Random) -> None:
     def cut(data: bytes) -> list[bytes]:

@@ -1,6 +1,7 @@
 """What `check` found, step by step: lines with ticks for people, JSON for programs."""
 
 import json
+import shutil
 import textwrap
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +9,10 @@ from typing import TextIO
 
 from ...logs import escaped
 
-_WIDTH = 110  # characters of a line
+WIDTH = 110
+"""Characters of a line where there is no terminal."""
+
+_LEAST_WIDTH = 60
 
 
 class Status(StrEnum):
@@ -41,6 +45,8 @@ class Report:
 
     stream: TextIO
     as_json: bool = False
+    width: int = WIDTH
+    """Characters of a line."""
     findings: list[tuple[str, Finding]] = field(default_factory=list)
 
     @property
@@ -72,11 +78,11 @@ class Report:
     def _lines(self, finding: Finding) -> str:
         seconds = "" if finding.seconds is None else f"{finding.seconds:.3f} s"
         head = f"  {self._tick(finding.status)} {finding.step:<13} {seconds:>8}  "
-        lines = _wrapped(head, finding.text, " " * len(head))
+        lines = self._wrapped(head, finding.text, " " * len(head))
         for detail in finding.details:
-            lines += _wrapped(" " * len(head), detail, " " * (len(head) + 2))
+            lines += self._wrapped(" " * len(head), detail, " " * (len(head) + 2))
         if finding.advice:
-            lines += ["", *_wrapped("    ", f"What to do: {finding.advice}", "    "), ""]
+            lines += ["", *self._wrapped("    ", f"What to do: {finding.advice}", "    "), ""]
         return "".join(f"{line}\n" for line in lines)
 
     def _tick(self, status: Status) -> str:
@@ -102,14 +108,18 @@ class Report:
         checks = [{"subject": subject, "steps": steps} for subject, steps in subjects.items()]
         return {"ok": not self.failed, "checks": checks}
 
+    def _wrapped(self, head: str, text: str, indent: str) -> list[str]:
+        """Commands and names are not broken: they are to be copied."""
+        return textwrap.wrap(
+            escaped(text),
+            self.width,
+            initial_indent=head,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [head]
 
-def _wrapped(head: str, text: str, indent: str) -> list[str]:
-    """Commands and names are not broken: they are to be copied."""
-    return textwrap.wrap(
-        escaped(text),
-        _WIDTH,
-        initial_indent=head,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [head]
+
+def width_of(stream: TextIO) -> int:
+    """Of the terminal, if it is one."""
+    return max(_LEAST_WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns) if stream.isatty() else WIDTH

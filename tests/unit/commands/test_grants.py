@@ -1,0 +1,28 @@
+import pytest
+
+from rds_iam_proxy.commands.grants import grants
+from rds_iam_proxy.errors.tree import ConfigError
+from rds_iam_proxy.net.address import Address
+
+ENDPOINT = Address("test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com", 3306)
+
+
+@pytest.mark.parametrize(
+    "resource", ["db-ABCDEFGHIJKL01234", "cluster-CO4FHMXYKJCH5UTLWPRBZ3GYQA", "prx-abcdef01234567890"]
+)
+def test_ids_as_aws_makes_them_are_taken(resource: str) -> None:
+    text = grants(ENDPOINT, "app", region=None, account="123456789012", resource=resource)
+    assert f":123456789012:dbuser:{resource}/app" in text
+
+
+@pytest.mark.parametrize(
+    "resource", ["test-rds-1", "db-test-rds-1", "db-db-ABCDEFGHIJKL01234", "ABCDEFGHIJKL01234", "db-", ""]
+)
+@pytest.mark.parametrize("account", ["12", "1234567890123", "12345678901x", "my-account"])
+def test_ids_that_cannot_be_are_named_both_at_once(account: str, resource: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        grants(ENDPOINT, "app", region=None, account=account, resource=resource)
+    first, second = caught.value.faults
+    assert first.startswith("--account-id: an AWS account has 12 digits")
+    assert second.startswith("--resource-id: ")
+    assert "aws rds describe-db-instances" in second
