@@ -51,8 +51,9 @@ _SHOW_GRANTS = b"SHOW GRANTS"
 """Today's, also those that a session that is open does not follow; 1141 where the user is gone."""
 
 _COM_RESET_CONNECTION = bytes((Command.COM_RESET_CONNECTION,))
-_FORGET_PROFILES = b"SET profiling_history_size = 0"
-"""MariaDB keeps the texts of profiled statements through a reset, which sets this back."""
+_FORGET_PROFILES = b"SET profiling = 1, profiling_history_size = 0"
+"""MariaDB keeps the texts of profiled statements through a reset, which sets this back, and forgets them only while it
+profiles."""
 
 
 @dataclass(slots=True)

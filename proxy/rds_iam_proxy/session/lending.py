@@ -9,7 +9,7 @@ from ..rds.login import Order, SessionT
 from ..rds.pool import Key, Loan, Unfit
 from ..rds.upstream import Upstream
 
-WAIT_SECONDS = 0.05
+WAIT_SECONDS = 0.1
 """For a session that is being cleaned, before a new login: who connects in a row comes back sooner than that takes."""
 
 FRESH_SECONDS = 0.25
