@@ -20,6 +20,7 @@ class Ground:
 
     proxy: RunningProxy
     server: RealServer
+
     def connect(self, **options: Any) -> "Connection[Any]":
         return self.proxy.connect(**{"database": "shop", "read_timeout": 20, "autocommit": None, **options})
 

@@ -161,16 +161,16 @@ STATES = (
     State("time_zone", ("SET time_zone = '+05:00'",), "SELECT @@time_zone"),
     State("isolation", ("SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",), _isolation),
     State("isolation of the next transaction", ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",), _isolation),
-    State(
-        "read only", ("SET SESSION TRANSACTION READ ONLY",), _in_transaction("INSERT INTO stock (v) VALUES (1)")
-    ),
+    State("read only", ("SET SESSION TRANSACTION READ ONLY",), _in_transaction("INSERT INTO stock (v) VALUES (1)")),
     State(
         "read only, the next transaction",
         ("SET TRANSACTION READ ONLY",),
         _in_transaction("INSERT INTO stock (v) VALUES (1)"),
     ),
     State("sql_log_bin", ("SET sql_log_bin = 0",), "SELECT @@sql_log_bin"),
-    State("checks", ("SET foreign_key_checks = 0, unique_checks = 0",), "SELECT @@foreign_key_checks + @@unique_checks"),
+    State(
+        "checks", ("SET foreign_key_checks = 0, unique_checks = 0",), "SELECT @@foreign_key_checks + @@unique_checks"
+    ),
     State("max_execution_time", ("SET max_execution_time = 1234",), "SELECT @@max_execution_time", "mysql"),
     State("max_statement_time", ("SET max_statement_time = 1234",), "SELECT @@max_statement_time", "mariadb"),
     State("wait_timeout", ("SET wait_timeout = 77",), "SELECT @@wait_timeout"),

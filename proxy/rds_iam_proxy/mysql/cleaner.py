@@ -51,9 +51,9 @@ _SHOW_GRANTS = b"SHOW GRANTS"
 """Today's, also those that a session that is open does not follow; 1141 where the user is gone."""
 
 _COM_RESET_CONNECTION = bytes((Command.COM_RESET_CONNECTION,))
-_FORGET_PROFILES = b"SET profiling = 1, profiling_history_size = 0"
-"""MariaDB keeps the texts of profiled statements through a reset, which sets this back, and forgets them only while it
-profiles."""
+_FORGET_PROFILES = (b"SET profiling = 1, profiling_history_size = 0", b"SET profiling = 0")
+"""MariaDB keeps the texts of profiled statements through a reset, and goes on with that. It forgets them only while it
+profiles; the reset then sets back what these set."""
 
 
 @dataclass(slots=True)
@@ -117,7 +117,7 @@ class Cleaner:
     async def _round(self, rds: UpstreamSession, kind: Kind, restoring: bytes, client: Taker | None) -> bytes:
         """Find the end of the client's answers, reset, restore, ask."""
         nonce, capabilities = secrets.token_hex(NONCE_DIGITS // 2).encode(), rds.capabilities
-        undo = [query(_FORGET_PROFILES, capabilities)] if rds.identity.is_mariadb else []
+        undo = [query(text, capabilities) for text in _FORGET_PROFILES] if rds.identity.is_mariadb else []
         undo.append(_COM_RESET_CONNECTION)
         if restoring:
             undo.append(query(restoring, capabilities))

@@ -20,6 +20,7 @@ from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
 from rds_iam_proxy.rds.login import Login, OnStep, Order, Permit, Way
+from rds_iam_proxy.rds.pool import Pool
 from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.session.relay import make_buffer
 from rds_iam_proxy.session.session import Session
@@ -234,6 +235,8 @@ class FakeUpstream:
 
     def __init__(self, script: Script, streams: Iterator[FakeStream]) -> None:
         self.watch = TargetWatch()
+        self.now = asyncio.get_running_loop().time
+        self.pool: Pool[FakeRDS] = Pool(None, self.now)
         self._script = script
         self._streams = streams
 
@@ -249,6 +252,8 @@ class FakeUpstream:
 
 class Play:
     """A session in its surroundings. To be used in a running loop."""
+
+    cleaner = None
 
     def __init__(self, script: Script) -> None:
         script.permits.set()
