@@ -52,8 +52,9 @@ def _others(statement: str) -> Callable[[Ground, "Connection[Any]"], object]:
 
 def _command(number: int, data: bytes = b"") -> Callable[["Connection[Any]"], object]:
     def leave(client: "Connection[Any]") -> None:
-        client._execute_command(number, data)
-        client._read_packet()
+        raw: Any = client
+        raw._execute_command(number, data)
+        raw._read_packet()
 
     return leave
 
