@@ -87,7 +87,7 @@ def _targets(targets: Iterable[Status]) -> Table:
 def _lent(target: Status) -> str:
     """Logins that a used session served, and how many sessions wait; an older proxy says nothing of it."""
     lent, parked = target.get("lent", 0), target.get("parked", 0)
-    return f"{lent} (+{parked})" if lent or parked else "–"
+    return f"{lent} (+{parked})" if lent or parked else "0"
 
 
 def _sessions(sessions: Iterable[Status]) -> Table:

@@ -61,9 +61,9 @@ class _Reference:
     """What a new session of one kind says of itself."""
 
     results: bytes
-    restoring: bytes
-    """The statement that sets again what its login had set."""
-    needs_restoring: bool = False
+    values: list[str]
+    restoring: bytes | None = None
+    """The statement that sets again what its login had set and a reset loses. None: not known yet."""
 
 
 class Cleaner:
@@ -73,11 +73,12 @@ class Cleaner:
         self._references: OrderedDict[Hashable, _Reference | None] = OrderedDict()  # None: it is not to be had
 
     async def learn(self, rds: UpstreamSession, kind: Kind) -> None:
-        """What a session says right after its login. Once for each kind and server. Raises Unfit, OSError: it is of no
-        use, then, even for its first client.
+        """What a session says right after its login. Once for each kind and server, but each time where a reset does not
+        show what has changed since. Raises Unfit, OSError: it is of no use, then, even for its first client.
         """
         where = (rds.server, kind)
-        if where in self._references:
+        known = self._references.get(where)
+        if where in self._references and not (known is not None and known.restoring):
             return
         answers = Answers(rds.capabilities, result_count=2)
         try:
@@ -87,9 +88,8 @@ class Cleaner:
             raise Unfit("no reference") from exc
         except TimeoutError as exc:
             raise Unfit("slow") from exc
-        values = (first_value(answers.results, rds.capabilities) or b"").decode("utf-8", "replace").split("|")
-        restoring = _restoring(values)
-        self._remember(where, _Reference(answers.results, restoring) if restoring else None)
+        values = _values(answers.results, rds)
+        self._remember(where, _Reference(answers.results, values) if _can_be_restored(values) else None)
 
     async def clean(self, rds: UpstreamSession, kind: Kind, client: Taker | None = None) -> None:
         """Make it as good as new, or raise Unfit, OSError. What RDS still answered `client` is handed to it."""
@@ -100,10 +100,11 @@ class Cleaner:
                 await self._round(rds, kind, b"", client)  # what it is owed
                 raise Unfit("no reference")
             self._references.move_to_end(where)
-            results = await self._round(rds, kind, reference.restoring if reference.needs_restoring else b"", client)
-            if results != reference.results and not reference.needs_restoring:
-                results = await self._round(rds, kind, reference.restoring, None)
-                reference.needs_restoring = results == reference.results
+            results = await self._round(rds, kind, reference.restoring or b"", client)
+            if reference.restoring is None:
+                reference.restoring = _restoring(reference.values, _values(results, rds))
+                if reference.restoring:
+                    results = await self._round(rds, kind, reference.restoring, None)
         except OutOfStep as exc:
             raise Unfit("out of step") from exc
         except TimeoutError as exc:
@@ -162,12 +163,21 @@ async def _read(stream: Stream, answers: Answers, wanted: int, client: Taker | N
         unread = answers.feed(buffer[:count])
         if not unread:
             continue
-        if client is not None and await client.take(unread):
+        if client is not None and await _take(client, unread):
             deadline = now() + CLEAN_SECONDS
         else:
             client, untaken = None, untaken + len(unread)
         if untaken > MAX_UNREAD_BYTES:
             raise OutOfStep(f"more than {MAX_UNREAD_BYTES} bytes were left unread")
+
+
+async def _take(client: Taker, data: bytes) -> bool:
+    """One that may still read has all the time that it wants."""
+    try:
+        async with asyncio.timeout(CLEAN_SECONDS if client.has_left else None):
+            return await client.take(data)
+    except TimeoutError:
+        return False
 
 
 def fingerprint(rds: UpstreamSession) -> bytes:
@@ -180,12 +190,28 @@ def _is_5_7(identity: ServerIdentity) -> bool:
     return identity.version.startswith(b"5.7.")
 
 
-def _restoring(values: list[str]) -> bytes:
-    """The statement that sets the first values again; empty: they cannot be restored, or `init_connect` did more."""
-    if len(values) <= len(_LETTERS) or values[len(_LETTERS)]:
-        return b""
-    if not all(set(value) <= letters for value, letters in zip(values, _LETTERS, strict=False)):
-        return b""
-    client, collation, wait_timeout, sql_mode = values[: len(_LETTERS)]
-    text = f"SET NAMES {client} COLLATE {collation}, wait_timeout = {wait_timeout}, sql_mode = '{sql_mode}'"
-    return text.encode()
+def _values(results: bytes, rds: UpstreamSession) -> list[str]:
+    return (first_value(results, rds.capabilities) or b"").decode("utf-8", "replace").split("|")
+
+
+def _can_be_restored(values: list[str]) -> bool:
+    """The first values may stand in a statement, and no `init_connect` did more, which a reset undoes."""
+    own = len(_LETTERS)
+    return (
+        len(values) > own
+        and not values[own]
+        and all(set(value) <= letters for value, letters in zip(values, _LETTERS, strict=False))
+    )
+
+
+def _restoring(learnt: list[str], now: list[str]) -> bytes:
+    """The statement that sets what differs of the first values; empty: none does."""
+    client, collation, wait_timeout, sql_mode = learnt[: len(_LETTERS)]
+    settings = []
+    if learnt[:2] != now[:2]:
+        settings.append(f"NAMES {client} COLLATE {collation}")
+    if learnt[2:3] != now[2:3]:
+        settings.append(f"wait_timeout = {wait_timeout}")
+    if learnt[3:4] != now[3:4]:
+        settings.append(f"sql_mode = '{sql_mode}'")
+    return f"SET {', '.join(settings)}".encode() if settings else b""
