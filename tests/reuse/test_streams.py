@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -31,16 +31,18 @@ class Client:
     raw: RawClient
     has_attributes: bool
 
-    def send(self, payload: bytes, sequence_id: int = 0) -> None:
+    def send(self, payload: bytes, sequence_id: int = 0) -> Self:
         self.raw.send(payload, sequence_id)
+        return self
 
-    def query(self, text: str) -> None:
-        self.send(b"\x03" + (b"\0\1" if self.has_attributes else b"") + text.encode())
+    def query(self, text: str) -> Self:
+        return self.send(b"\x03" + (b"\0\1" if self.has_attributes else b"") + text.encode())
 
-    def done(self, text: str) -> None:
+    def done(self, text: str) -> Self:
         """A statement without a result."""
         self.query(text)
         assert self.raw.read().payload[0] == 0, text
+        return self
 
     def number(self, text: str) -> int | None:
         """The one value of the next answer."""

@@ -73,8 +73,8 @@ class Cleaner:
         self._references: OrderedDict[Hashable, _Reference | None] = OrderedDict()  # None: it is not to be had
 
     async def learn(self, rds: UpstreamSession, kind: Kind) -> None:
-        """What a session says right after its login. Once for each kind and server, but each time where a reset does not
-        show what has changed since. Raises Unfit, OSError: it is of no use, then, even for its first client.
+        """What a session says right after its login. Once for each kind and server, but each time where a reset does
+        not show what has changed since. Raises Unfit, OSError: it is of no use, then, even for its first client.
         """
         where = (rds.server, kind)
         known = self._references.get(where)
