@@ -141,7 +141,7 @@ def test_sessions_that_wait_are_gone_when_the_proxy_drains(parked: tuple[Ground,
 def test_a_kill_that_named_a_session_keeps_it_from_the_next_client(parked: tuple[Ground, int]) -> None:
     ground, _ = parked
     victim, other = ground.connect(), ground.connect()
-    before, name = session_id(victim), int(victim.server_thread_id[0])
+    before, name = session_id(victim), int(victim.__dict__["server_thread_id"][0])
     value(other, f"KILL QUERY {name}")
     ground.leave(victim)
     client = ground.connect()
