@@ -12,6 +12,7 @@ from running_proxy import RunningProxy
 from servers.real_server import RealServer
 
 _STRANGER = itertools.count()
+_USUAL = {"database": "shop", "read_timeout": 20, "autocommit": None}
 
 
 @dataclass
@@ -20,9 +21,11 @@ class Ground:
 
     proxy: RunningProxy
     server: RealServer
+    program: str = "pymysql"
+    """What its clients say that they are: those of another program are of another kind."""
 
     def connect(self, **options: Any) -> "Connection[Any]":
-        return self.proxy.connect(**{"database": "shop", "read_timeout": 20, "autocommit": None, **options})
+        return self.proxy.connect(**{**_USUAL, "program_name": self.program, **options})
 
     def stranger(self, **options: Any) -> "Connection[Any]":
         """A client of another kind than all before: its session is new."""

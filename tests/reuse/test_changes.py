@@ -4,6 +4,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,25 @@ def _changed(server: RealServer, change: str, back: str) -> Iterator[None]:
                 cursor.execute(statement)
 
 
-@pytest.fixture
-def parked(real_server: RealServer) -> Iterator[tuple[Ground, int]]:
-    """A session waits; and its id."""
+@pytest.fixture(scope="module")
+def shared(real_server: RealServer) -> Iterator[Ground]:
+    """A proxy for all tests that leave it as it was."""
     with running(config_text(real_server, target="reuse = true"), key=real_server.key, dev_mode=False) as proxy:
-        ground = Ground(proxy, real_server)
-        client = ground.connect()
-        before = session_id(client)
-        ground.leave(client)
-        time.sleep(PAST_FRESH)
-        yield ground, before
+        yield Ground(proxy, real_server)
+
+
+@pytest.fixture
+def parked(shared: Ground, request: pytest.FixtureRequest) -> tuple[Ground, int]:
+    """A session waits, of a kind of its own; and its id."""
+    return _parked(replace(shared, program=request.node.name))
+
+
+def _parked(ground: Ground) -> tuple[Ground, int]:
+    client = ground.connect()
+    before = session_id(client)
+    ground.leave(client)
+    time.sleep(PAST_FRESH)
+    return ground, before
 
 
 def _found(ground: Ground, statement: str) -> object:
@@ -70,11 +80,7 @@ def test_global_rights_are_gone(real_server: RealServer) -> None:
     with _changed(real_server, "GRANT SELECT ON *.* TO user_batch@'%'", "REVOKE SELECT ON *.* FROM user_batch@'%'"):
         text = config_text(real_server, target="reuse = true")
         with running(text, key=real_server.key, dev_mode=False) as proxy:
-            ground = Ground(proxy, real_server)
-            client = ground.connect()
-            before = session_id(client)
-            ground.leave(client)
-            time.sleep(PAST_FRESH)
+            ground, before = _parked(Ground(proxy, real_server))
             with _changed(
                 real_server, "REVOKE SELECT ON *.* FROM user_batch@'%'", "GRANT SELECT ON *.* TO user_batch@'%'"
             ):
@@ -129,13 +135,14 @@ def test_a_refused_login_of_the_user_empties_its_pool(parked: tuple[Ground, int]
     assert _found(ground, "SELECT CONNECTION_ID()") != before
 
 
-def test_sessions_that_wait_are_gone_when_the_proxy_drains(parked: tuple[Ground, int]) -> None:
-    ground, before = parked
-    client = ground.stranger()
-    value(client, "BEGIN")
-    ground.proxy.process.send_signal(signal.SIGTERM)
-    _until(lambda: before not in _ids(ground.server))
-    client.close()
+def test_sessions_that_wait_are_gone_when_the_proxy_drains(real_server: RealServer) -> None:
+    with running(config_text(real_server, target="reuse = true"), key=real_server.key, dev_mode=False) as proxy:
+        ground, before = _parked(Ground(proxy, real_server))
+        client = ground.stranger()
+        value(client, "SELECT 1")
+        proxy.process.send_signal(signal.SIGTERM)
+        _until(lambda: before not in _ids(ground.server))
+        client.close()
 
 
 def test_a_kill_that_named_a_session_keeps_it_from_the_next_client(parked: tuple[Ground, int]) -> None:
@@ -151,14 +158,6 @@ def test_a_kill_that_named_a_session_keeps_it_from_the_next_client(parked: tuple
         ground.leave(each)
 
 
-def test_the_server_is_started_anew(parked: tuple[Ground, int]) -> None:
-    ground, before = parked
-    with ground.server.admin() as admin:
-        value(admin, f"KILL {before}")
-        _until(lambda: before not in _ids(ground.server))
-    assert isinstance(_found(ground, "SELECT CONNECTION_ID()"), int)
-
-
 def test_sixty_clients_one_after_another_make_one_connection(parked: tuple[Ground, int]) -> None:
     ground, before = parked
     with ground.server.admin() as admin:
@@ -170,7 +169,7 @@ def test_sixty_clients_one_after_another_make_one_connection(parked: tuple[Groun
 def test_php_s_persistent_connections_get_their_session_back(parked: tuple[Ground, int]) -> None:
     """COM_CHANGE_USER for the same kind of client: no login at RDS, and a clean session."""
     ground, _ = parked
-    client = ground.connect(program_name=None)
+    client = ground.connect(program_name="")
     raw: Any = client
     ids = []
     with ground.server.admin() as admin:
