@@ -6,7 +6,7 @@ us in: whatever fails in between reaches it as an error of its protocol.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import closing, suppress
 from typing import Generic
 
@@ -26,9 +26,6 @@ from .relay import Ending, Relay, Side
 from .traffic import Meter
 from .view import Activity, SessionView
 
-TOTAL_LOGIN_SECONDS = 9.5
-"""From the client's login packet to RDS's answer: common clients give up at 10 s."""
-
 FAREWELL_SECONDS = 1.0
 
 STILL_ANSWERED = "RDS still answered a command"
@@ -46,13 +43,11 @@ class Session(Generic[SessionT]):
         upstream: Upstream,
         dialect: Dialect[SessionT],
         shared: Shared,
-        release_slot: Callable[[], None],
     ) -> None:
         self._arrival = arrival
         self._stream = arrival.stream
         self._upstream = upstream
         self._shared = shared
-        self._release_slot = release_slot
         self._front = dialect.front(arrival, shared)
         self._lending = Lending(upstream, dialect.cleaner)
         self._login = ClientLogin(self._front, arrival, shared, upstream.watch)
@@ -147,7 +142,7 @@ class Session(Generic[SessionT]):
         finally:
             self._activity = Activity.ENDING
             self.count_bytes()
-            self._release_slot()
+            self._arrival.slot.release()
             self._stream.close()
 
     async def _greet_enter_relay(self) -> None:
@@ -156,7 +151,7 @@ class Session(Generic[SessionT]):
         self._greeted_late = greeted_at - self._began
         who = await self._login.authenticate()
         self._upstream.watch.client_login.observe(self._shared.now() - greeted_at)
-        self._release_slot()
+        self._arrival.slot.release()
         if isinstance(who, Aside):
             await who.run(self._upstream)
             return
@@ -211,7 +206,7 @@ class Session(Generic[SessionT]):
         return loan or Loan(await self._new_at_rds(order), None, self._shared.now())
 
     async def _new_at_rds(self, order: Order[SessionT]) -> SessionT:
-        deadline = self._shared.now() + TOTAL_LOGIN_SECONDS - self._greeted_late
+        deadline = self._shared.now() + self.target.login_timeout - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(order.account, deadline))
         return await self._upstream.log_in(order, permit)
 
@@ -243,11 +238,13 @@ class Session(Generic[SessionT]):
         while True:
             with closing(loan):
                 self._loan = loan
-                ending = await self._relay(loan)
-                if ending.interrupted is None:
-                    await self._leave(loan, ending)
-                    return ending
-                again = await self._log_in_again(loan, ending.interrupted)
+                again = None
+                while again is None:
+                    ending = await self._relay(loan)
+                    if ending.interrupted is None:
+                        await self._leave(loan, ending)
+                        return ending
+                    again = await self._log_in_again(loan, ending.interrupted)
             loan = again
 
     async def _relay(self, loan: Loan[SessionT]) -> Ending:
@@ -261,23 +258,35 @@ class Session(Generic[SessionT]):
             finally:
                 self._activity = Activity.ENDING
 
-    async def _log_in_again(self, loan: Loan[SessionT], payload: bytes) -> Loan[SessionT]:
-        """The session that it had may be the one that it gets."""
-        self._activity = Activity.LOGIN
-        who = await self._login.again(payload)
-        if isinstance(who, Aside):
-            raise EndOfStream("no login followed")
-        if loan.key is not None:
-            nothing = NothingOwed()
-            await self._lending.give_back(loan, nothing)
-            if nothing.was_answered:
-                raise EndOfStream(STILL_ANSWERED)
-            return await self._enter(who)
-        again = await self._enter(who)
-        if loan.session.stream.has_unread:
+    async def _log_in_again(self, loan: Loan[SessionT], payload: bytes) -> Loan[SessionT] | None:
+        """None: it was refused, and `loan` goes on. Raises LoginError, OSError."""
+        before, self._activity = self._account, Activity.LOGIN
+        rds, is_given_back = loan.session, False
+        try:
+            who = await self._login.again(payload)
+            if isinstance(who, Aside):
+                raise EndOfStream("no login followed")
+            if loan.key is not None and loan.key == await self._lending.key(self._front.order(who)):
+                is_given_back = True
+                await self._clean_for_itself(loan)
+            again = await self._enter(who)
+        except LoginError as error:
+            self._account = before
+            if is_given_back or self._login.is_stopping or rds.stream.has_unread or not await self._front.stay(rds):
+                raise
+            await self._login.refuse_and_go_on(error)
+            return None
+        if not is_given_back and rds.stream.has_unread:
             again.close()
             raise EndOfStream(STILL_ANSWERED)
         return again
+
+    async def _clean_for_itself(self, loan: Loan[SessionT]) -> None:
+        """It may be the very session that its client gets next. Raises EndOfStream."""
+        nothing = NothingOwed()
+        await self._lending.give_back(loan, nothing)
+        if nothing.was_answered:
+            raise EndOfStream(STILL_ANSWERED)
 
     async def _leave(self, loan: Loan[SessionT], ending: Ending) -> None:
         """What becomes of RDS's session when its client's is over."""
