@@ -185,9 +185,57 @@ def test_php_s_persistent_connections_get_their_session_back(parked: tuple[Groun
     ground.leave(client)
 
 
-def _change_user(raw: Any) -> None:
+def _allow_several_statements(raw: Any) -> None:
+    """No reset of a server undoes it, and no query shows it."""
+    raw._execute_command(0x1B, b"\0\0")
+    raw._read_packet()
+
+
+def test_an_option_that_no_reset_undoes_is_not_handed_on_by_another_login(parked: tuple[Ground, int]) -> None:
+    ground, _ = parked
+    client: Any = ground.connect(program_name="")
+    _change_user(client)  # of the kind of those that do so
+    _allow_several_statements(client)
+    before = session_id(client)
+    _change_user(client)
+    assert session_id(client) != before
+    assert value(client, "SELECT 1; SELECT 2") == "ERR 1064"
+    ground.leave(client)
+
+
+def test_an_option_that_no_reset_undoes_outlives_a_refused_login(parked: tuple[Ground, int]) -> None:
+    """MariaDB goes on with the session then, MySQL ends it."""
+    ground, before = parked
+    client: Any = ground.connect()
+    assert session_id(client) == before
+    _allow_several_statements(client)
+    with pytest.raises(pymysql.err.OperationalError):
+        _change_user(client, b"nobody")
+    with contextlib.suppress(pymysql.err.Error):
+        value(client, "SELECT 1")
+    client.close()
+    time.sleep(PAST_FRESH)
+    other = ground.connect()
+    assert session_id(other) != before
+    assert value(other, "SELECT 1; SELECT 2") == "ERR 1064"
+    ground.leave(other)
+
+
+def test_a_kill_by_rds_s_own_id_keeps_a_session_from_the_next_client(parked: tuple[Ground, int]) -> None:
+    ground, before = parked
+    victim, other = ground.connect(), ground.connect()
+    assert session_id(victim) == before
+    value(other, f"KILL QUERY {before}")
+    ground.leave(victim)
+    client = ground.connect()
+    assert session_id(client) != before
+    for each in (client, other):
+        ground.leave(each)
+
+
+def _change_user(raw: Any, name: bytes = b"legacy_app") -> None:
     """As mysqlnd does: with the names, then the answer to a new nonce."""
-    user, database = b"legacy_app\0", b"shop\0"
+    user, database = name + b"\0", b"shop\0"
     raw._execute_command(0x11, user + b"\0" + database + b"\x2d\0" + b"mysql_native_password\0" + b"\0")
     answer = raw._read_packet()
     if answer.is_auth_switch_request():

@@ -24,6 +24,10 @@ class LiveSession:
     on_kill: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     """Hears that a client's KILL, which is on its way now, names it."""
 
+    def hear_of_kill(self) -> None:
+        if self.on_kill is not None:
+            self.on_kill()
+
 
 class LiveSessions:
     """Connection ids are unique in this process, 31 bits long and far from those that servers give out."""
@@ -54,15 +58,17 @@ class LiveSessions:
         """RDS's id for one of ours, if the asker may kill it: the same account, target and server.
 
         Behind a reader endpoint two sessions run on two servers: there the id would be a stranger's. Never ask for
-        sessions of an RDS Proxy.
+        sessions of an RDS Proxy. A session that is named by RDS's id hears of it too.
         """
         named = self.find(connection_id)
         if named is None:
+            for other in self._sessions.values():
+                if (other.server, other.rds_connection_id) == (asking.server, connection_id):
+                    other.hear_of_kill()
             return None
         if (named.account, named.target, named.server) != (asking.account, asking.target, asking.server):
             return None
-        if named.on_kill is not None:
-            named.on_kill()
+        named.hear_of_kill()
         return named.rds_connection_id
 
     @staticmethod

@@ -24,6 +24,9 @@ from .rds_login import UpstreamSession
 CLEAN_SECONDS = 1.0
 """For all answers of a session, unless its client still takes what it is owed."""
 
+TAKE_SECONDS = 60.0
+"""For a client that has quit to take the next of the bytes that it is owed: MySQL's net_write_timeout."""
+
 MAX_UNREAD_BYTES = 1 << 20
 """What a client that has gone has left unread may be so long: beyond that a new login is cheaper."""
 
@@ -112,8 +115,8 @@ class Cleaner:
         if results != reference.results:
             self._references.pop(where, None)  # the next new one tells what is right today
             raise Unfit("differs")
-        if rds.was_killed:
-            raise Unfit("killed")
+        if rds.unfit:
+            raise Unfit(rds.unfit)
 
     async def _round(self, rds: UpstreamSession, kind: Kind, restoring: bytes, client: Taker | None) -> bytes:
         """Find the end of the client's answers, reset, restore, ask."""
@@ -172,9 +175,9 @@ async def _read(stream: Stream, answers: Answers, wanted: int, client: Taker | N
 
 
 async def _take(client: Taker, data: bytes) -> bool:
-    """One that may still read has all the time that it wants."""
+    """One that may still read has as much time for it as servers give."""
     try:
-        async with asyncio.timeout(CLEAN_SECONDS if client.has_left else None):
+        async with asyncio.timeout(CLEAN_SECONDS if client.has_left else TAKE_SECONDS):
             return await client.take(data)
     except TimeoutError:
         return False

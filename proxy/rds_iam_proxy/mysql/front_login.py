@@ -115,18 +115,22 @@ class MySQLFront:
     def watch(self, rds: UpstreamSession, *, keep_quit: bool) -> Iterator[CommandScanner]:
         live, mine = self._shared.live, self._arrival.id
         session = LiveSession(
-            self._account.user, self._arrival.target, rds.server, rds.connection_id, on_kill=partial(_mark, rds)
+            self._account.user, self._arrival.target, rds.server, rds.connection_id, on_kill=partial(_killed, rds)
         )
         kill_target = _unchanged if _is_rds_proxy(self._greeter.endpoint) else partial(live.kill_target, session)
         scanner = CommandScanner(
             rds.capabilities,
             kill_target,
             self._account.allow_replication,
-            keep_quit,
+            keep_quit and not rds.unfit,
             on_refused=self._replication_refused,
         )
-        with live.known(mine, session):
-            yield scanner
+        try:
+            with live.known(mine, session):
+                yield scanner
+        finally:
+            if scanner.pinned_by is not None:  # also for a client that logs in once more, or is refused that
+                rds.unfit = "pinned"
 
     def _replication_refused(self, command: Command) -> None:
         account, target = self._account.user, self._arrival.target
@@ -201,8 +205,8 @@ def _is_rds_proxy(endpoint: Address) -> bool:
     return name is not None and name.kind.is_proxy
 
 
-def _mark(rds: UpstreamSession) -> None:
-    rds.was_killed = True
+def _killed(rds: UpstreamSession) -> None:
+    rds.unfit = "killed"
 
 
 def _unchanged(connection_id: int) -> None:

@@ -62,8 +62,10 @@ class UpstreamSession:
     capabilities: Capability
     ok: OKPacket
     on_close: Callable[[], None] = field(repr=False)
-    was_killed: bool = False
-    """A client's KILL named it, and may still be on its way."""
+    unfit: str = ""
+    """Why nobody else may get it, whoever has it now: `killed`: a client's KILL named it, and may still be on its way;
+    `pinned`: it holds what no reset undoes and no query shows.
+    """
 
     async def reset(self) -> bool:
         """Forget what the session holds: variables, locks, temporary tables, a transaction. False: it is of no use."""

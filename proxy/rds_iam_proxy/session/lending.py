@@ -114,7 +114,12 @@ class Lending(Generic[SessionT]):
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 await self._cleaner.clean(loan.session, loan.key.kind)
-        except (Unfit, OSError, TimeoutError) as exc:
+        except TimeoutError:
+            loan.leave()
+            self._count(Unfit("slow"))
+            self._upstream.spoil()  # RDS may be gone: the others are not waited for, one after the other
+            return False
+        except (Unfit, OSError) as exc:
             loan.leave()
             self._count(exc)
             return False

@@ -31,6 +31,18 @@ def test_only_the_same_account_target_and_server_are_reached() -> None:
     assert live.kill_target(asking, FIRST_ID) is None
 
 
+def test_a_session_hears_of_a_kill_by_either_of_its_ids() -> None:
+    live, heard = LiveSessions(), []
+    asking = LiveSession("app", "orders", SERVER, 11)
+    named = LiveSession("app", "orders", SERVER, 12, on_kill=lambda: heard.append("named"))
+    elsewhere = LiveSession("app", "orders", ("10.0.0.2", 3306), 12, on_kill=lambda: heard.append("elsewhere"))
+    with live.known(FIRST_ID, named), live.known(FIRST_ID + 1, elsewhere):
+        assert live.kill_target(asking, 12) is None, "RDS's own id passes as it came"
+        assert heard == ["named"]
+        assert live.kill_target(asking, FIRST_ID) == 12
+    assert heard == ["named", "named"]
+
+
 def test_a_session_may_be_named_by_an_id_and_a_key() -> None:
     live, session = LiveSessions(), LiveSession("app", "orders", SERVER, 4711, b"RDS's key")
     with live.known((4711, b"our key"), session):

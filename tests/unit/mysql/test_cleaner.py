@@ -156,7 +156,7 @@ def _unfit(change: Callable[[Honest], object], *, killed: bool = False) -> str:
         await cleaner.learn(session, kind)
         await cleaner.clean(session, kind)
         change(server)
-        session.was_killed = killed
+        session.unfit = "killed" if killed else ""
         with pytest.raises(Unfit) as caught:
             await cleaner.clean(session, kind)
         return str(caught.value)
