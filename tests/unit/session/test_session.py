@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from rds_iam_proxy.config import Account, Target
-from rds_iam_proxy.dialect import Aside, Check, Dialect, Refusal
+from rds_iam_proxy.dialect import Aside, Check, Dialect, Refusal, Taker
 from rds_iam_proxy.errors.tree import Denied, Ended, Limited, LoginError
 from rds_iam_proxy.front.accounts import Accounts
 from rds_iam_proxy.front.arrival import Arrival
@@ -21,7 +22,7 @@ from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
 from rds_iam_proxy.rds.login import Login, OnStep, Order, Permit, Way
-from rds_iam_proxy.rds.pool import Pool
+from rds_iam_proxy.rds.pool import Bounds, Pool, Unfit
 from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.session.relay import make_buffer
 from rds_iam_proxy.session.session import Session
@@ -31,6 +32,7 @@ from virtual_time import VirtualTimeLoop, run
 
 ADDRESS = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
 APP = Account("app", (), "user_app")
+BOUNDS = Bounds(idle=10.0, lifetime=300.0, per_key=2, total=2)
 
 IN = [
     "greeted",
@@ -138,13 +140,17 @@ class FakeWatch:
     at_boundary = True
     in_transaction: bool = False
     has_quit = False
-    kept_quit = False
+    keep_quit: bool = False
+    kept_quit: bool = False
     behind_quit = 0
     interrupted: bytes | None = None
     has_more = False
 
     def feed(self, data: memoryview) -> bytes:
         self.commands += 1
+        if bytes(data) == b"quit" and self.keep_quit:
+            self.kept_quit = True
+            return b""
         if bytes(data) == b"broken":
             raise ValueError("broken command")
         if bytes(data) == b"begin":
@@ -174,6 +180,10 @@ class Script:
     at_permit: Exception | None = None
     at_rds: Exception | None = None
     at_welcome: Exception | None = None
+    at_token: Exception | None = None
+    at_cleaning: Exception | None = None
+    kind: str | None = None
+    """None: no session is lent."""
     has_farewells: bool = True
     outlives_refusal: bool = False
     permits: asyncio.Event = field(default_factory=asyncio.Event)
@@ -218,7 +228,7 @@ class FakeFront:
         def make(way: Way, on_step: OnStep) -> Login[FakeRDS]:
             raise NotImplementedError
 
-        return Order(account.user, account.db_user, make)
+        return Order(account.user, account.db_user, make, self._script.kind)
 
     async def welcome(self, rds: FakeRDS) -> None:
         self._script.says("welcome", self._script.at_welcome)
@@ -226,7 +236,7 @@ class FakeFront:
     @contextmanager
     def watch(self, rds: FakeRDS, *, keep_quit: bool) -> Iterator[FakeWatch]:
         self._script.says("relay")
-        yield FakeWatch()
+        yield FakeWatch(keep_quit=keep_quit)
 
     async def again(self, payload: bytes) -> None:
         self._script.says("asked again")
@@ -241,13 +251,25 @@ class FakeFront:
         return error.row.key.encode() if self._script.has_farewells else b""
 
 
+class FakeCleaner:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def learn(self, rds: FakeRDS, kind: object) -> None:
+        self._script.says("learnt")
+
+    async def clean(self, rds: FakeRDS, kind: object, client: Taker | None = None) -> None:
+        self._script.says("cleaned", self._script.at_cleaning)
+
+
 class FakeUpstream:
     target = Target("shop", ADDRESS, ADDRESS, "eu-central-1")
 
     def __init__(self, script: Script, streams: Iterator[FakeStream]) -> None:
         self.watch = TargetWatch()
         self.now = asyncio.get_running_loop().time
-        self.pool: Pool[FakeRDS] = Pool(None, self.now)
+        self.pool: Pool[FakeRDS] = Pool(None if script.kind is None else BOUNDS, self.now)
+        self.breaker_open = False
         self._script = script
         self._streams = streams
 
@@ -255,6 +277,16 @@ class FakeUpstream:
         self._script.says(f"{account} asks for a permit", self._script.at_permit)
         await self._script.permits.wait()
         return Permit(0.0, deadline)
+
+    async def way(self) -> Way:
+        return cast(Way, SimpleNamespace(target=self.target))
+
+    async def have_token(self, db_user: str) -> None:
+        self._script.says(f"{db_user} has a token", self._script.at_token)
+
+    def spoil(self, **whose: str) -> None:
+        for loan in self.pool.spoil(**whose):
+            loan.leave()
 
     async def log_in(self, order: Order[FakeRDS], permit: Permit) -> FakeRDS:
         self._script.says(f"RDS is asked for {order.db_user}", self._script.at_rds)
@@ -264,15 +296,18 @@ class FakeUpstream:
 class Play:
     """A session in its surroundings. To be used in a running loop."""
 
-    cleaner = None
-
     def __init__(self, script: Script) -> None:
         script.permits.set()
         self.script = script
-        self.client = FakeStream("client", script.diary)
-        self.rds = [FakeStream("RDS", script.diary), FakeStream("RDS 2", script.diary)]
+        self.cleaner = FakeCleaner(script)
+        self.rds = [FakeStream(name, script.diary) for name in ("RDS", "RDS 2", "RDS 3")]
         self.upstream = FakeUpstream(script, iter(self.rds))
+        self.come()
+
+    def come(self) -> None:
+        """A client; after the first has gone, another one."""
         loop = asyncio.get_running_loop()
+        self.client = FakeStream("client", self.script.diary)
         shared = Shared(Accounts([APP]), LoginGuard(), LiveSessions(), make_buffer(), loop.time)
         self.session: Session[FakeRDS] = Session(
             Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None, LoginSlots().enter("127.0.0.1")),
@@ -502,3 +537,120 @@ def test_client_that_hangs_up_before_its_answer_is_no_failure() -> None:
         assert not play.upstream.watch.refused
 
     assert played(looks, at_answer=EndOfStream("closed")) == ["greeted", "answer read"]
+
+
+# --- sessions that are lent ---
+
+LEARNT = [*IN[:-2], "learnt", *IN[-2:]]
+"""The way of the first client of a kind."""
+
+LENT = ["greeted", "answer read", "verified", "accepted", "user_app has a token", "welcome", "relay"]
+"""The way of the next one: nothing is asked of RDS."""
+
+GOODBYE = ["RDS is told goodbye", "RDS closed"]
+
+
+async def _quits(play: Play, times: int = 1) -> None:
+    await play.until("relay", times)
+    play.client.put(b"quit")
+    await asyncio.wait({play.life})
+
+
+async def _two_in_a_row(play: Play) -> None:
+    await _quits(play)
+    play.come()
+    await _quits(play, times=2)
+
+
+def test_session_of_a_client_that_quits_is_lent_to_the_next_one() -> None:
+    assert played(_two_in_a_row, kind="same") == [*LEARNT, "cleaned", *LENT, "cleaned"]
+
+
+def test_session_that_turns_out_unfit_is_taken_leave_of_and_the_next_client_gets_a_new_one() -> None:
+    diary = played(_two_in_a_row, kind="same", at_cleaning=Unfit("differs"))
+    assert diary == [*LEARNT, "cleaned", *GOODBYE] * 2
+
+
+def test_session_of_a_client_that_leaves_without_a_word_is_closed() -> None:
+    async def leaves(play: Play) -> None:
+        await play.until("relay")
+        play.client.put(b"")
+
+    assert played(leaves, kind="same") == [*LEARNT, "RDS closed"]
+
+
+def test_session_that_waited_is_cleaned_again_before_it_is_lent() -> None:
+    async def comes_late(play: Play) -> None:
+        await _quits(play)
+        await asyncio.sleep(1.0)
+        play.come()
+        await _quits(play, times=2)
+
+    late = [*LENT[:4], "cleaned", *LENT[4:]]
+    assert played(comes_late, kind="same") == [*LEARNT, "cleaned", *late, "cleaned"]
+
+
+def test_sessions_that_wait_are_given_up_when_one_of_them_is_silent() -> None:
+    async def rds_is_gone(play: Play) -> None:
+        await play.until("relay")
+        first, client = play.life, play.client
+        play.come()
+        await play.until("relay", times=2)
+        client.put(b"quit")
+        play.client.put(b"quit")
+        await asyncio.wait({first, play.life})
+        assert len(play.upstream.pool) == 2
+        await asyncio.sleep(1.0)
+        play.script.at_cleaning = TimeoutError()
+        play.come()
+        await play.until("relay", times=3)
+        assert play.script.diary.count("cleaned") == 3, "only one was waited for"
+        assert len(play.upstream.pool) == 0
+        play.client.put(b"")
+
+    assert played(rds_is_gone, kind="same").count("RDS closed") == 3
+
+
+def test_nothing_is_lent_where_there_is_no_token() -> None:
+    async def loses_credentials(play: Play) -> None:
+        await _quits(play)
+        play.script.at_token = Limited("no-room")
+        play.come()
+        await asyncio.wait({play.life})
+        assert play.upstream.watch.lent == 0
+
+    told = ["client gets no-room", "client is seen off"]
+    assert played(loses_credentials, kind="same") == [*LEARNT, "cleaned", *LENT[:5], *GOODBYE, *told]
+
+
+def test_nothing_is_lent_while_rds_cannot_be_reached() -> None:
+    async def is_out_of_reach(play: Play) -> None:
+        await _quits(play)
+        play.upstream.breaker_open = True
+        play.script.at_permit = Limited("no-room")
+        play.come()
+        await asyncio.wait({play.life})
+
+    told = ["app asks for a permit", "client gets no-room", "client is seen off"]
+    assert played(is_out_of_reach, kind="same") == [*LEARNT, "cleaned", *LENT[:4], *GOODBYE, *told]
+
+
+def test_client_that_logs_in_once_more_as_before_gets_its_session_back() -> None:
+    async def changes(play: Play) -> None:
+        await play.until("relay")
+        play.client.put(b"again")
+        await _quits(play, times=2)
+
+    again = ["asked again", "answer read", "verified", "cleaned", *LENT[3:]]
+    assert played(changes, kind="same") == [*LEARNT, *again, "cleaned"]
+
+
+def test_session_that_nobody_can_welcome_is_not_lent_on() -> None:
+    async def fails(play: Play) -> None:
+        await _quits(play)
+        play.script.at_welcome = Limited("no-room")
+        play.come()
+        await asyncio.wait({play.life})
+        assert len(play.upstream.pool) == 0
+
+    assert played(fails, kind="same")[-4:] == [*GOODBYE, "client gets no-room", "client is seen off"]
