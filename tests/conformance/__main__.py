@@ -1,8 +1,10 @@
-"""`python -m conformance [CLIENT ...]`: the whole matrix; prints the table and writes docs/conformance.md.
+"""`python -m conformance [--reuse] [CLIENT ...]`: the whole matrix; prints the table and writes docs/conformance.md.
 
-With clients named only those run, and nothing is written.
+With clients named only those run, and nothing is written. With --reuse the proxy lends used sessions again, and nothing
+is written either.
 """
 
+import argparse
 import contextlib
 import sys
 import time
@@ -19,31 +21,48 @@ SERVERS = ("mysql-9.7", "mariadb-10.11")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """0 when every cell is green or has a reason; 1 otherwise."""
+    options = _parser().parse_args(arguments)
     started = time.monotonic()
-    clients = [CLIENTS[name] for name in names] or list(CLIENTS.values())
+    clients = [CLIENTS[name] for name in options.clients] or list(CLIENTS.values())
     with contextlib.ExitStack() as stack:
-        grounds = [stack.enter_context(_started(name)) for name in SERVERS]
+        grounds = [stack.enter_context(_started(name, reuse=options.reuse)) for name in SERVERS]
         runs, missing = run_all(clients, grounds, say=_say)
         versions = {place.server.name: place.version() for place in grounds}
+        if options.reuse:
+            _say_what_was_lent(grounds)
     text = document(runs, missing, versions)
     wrong = faults(runs)
     _say(f"\n{text}")
     for fault in wrong:
         _say(fault)
-    if not names:
+    if not options.clients and not options.reuse:
         write_document(text, DOCUMENT)
     cells = sum(len(run.cells) for run in runs)
     _say(f"{cells} cells, {len(wrong)} wrong, {len(missing)} clients missing, {time.monotonic() - started:.0f} s")
     return 1 if wrong or missing else 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="conformance", description=__doc__)
+    parser.add_argument("clients", metavar="CLIENT", nargs="*", choices=[[], *CLIENTS], help="only these")
+    parser.add_argument("--reuse", action="store_true", help="the proxy lends used sessions again")
+    return parser
+
+
+def _say_what_was_lent(grounds: Sequence[Ground]) -> None:
+    for place in grounds:
+        ended = place.proxy.events("session ended")
+        lent = sum(bool(session["reused"]) for session in ended)
+        _say(f"{place.server.name}: {lent} of {len(ended)} clients had a session that another one had before")
+
+
 @contextlib.contextmanager
-def _started(name: str) -> Iterator[Ground]:
+def _started(name: str, *, reuse: bool) -> Iterator[Ground]:
     server = start_server(name)
     try:
-        with ground(server) as place:
+        with ground(server, reuse=reuse) as place:
             yield place
     finally:
         server.stop()

@@ -37,6 +37,7 @@ dial = "{server.host}:{server.port}"
 ca_file = "{server.ca_file}"
 logins_per_second = 1000
 login_burst = 1000
+reuse = {reuse}
 [[listeners]]
 bind = "127.0.0.1:0"
 target = "rds"
@@ -107,12 +108,15 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground(server: RealServer) -> Iterator[Ground]:
-    """Starts the proxy; until the end the server has ordinary accounts too, and takes connections without TLS."""
+def ground(server: RealServer, *, reuse: bool = False) -> Iterator[Ground]:
+    """Starts the proxy; until the end the server has ordinary accounts too, and takes connections without TLS.
+
+    `reuse`: sessions are lent again.
+    """
     with _ordinary_accounts(server), tempfile.TemporaryDirectory(prefix="rip-") as folder:
         config = Path(folder) / "proxy.toml"
         config.touch(mode=0o600)
-        config.write_text(CONFIG.format(server=server, accounts=_accounts()))
+        config.write_text(CONFIG.format(server=server, accounts=_accounts(), reuse=str(reuse).lower()))
         with start_serve(["--config", str(config)], key=server.key, dev_mode=False) as proxy:
             # Who comes before the first login has ended is greeted with a guess.
             pymysql.connect(host=proxy.host, port=proxy.port, user=USER, password=PASSWORD, ssl_disabled=True).close()

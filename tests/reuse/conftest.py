@@ -1,6 +1,8 @@
 """Fixtures: a proxy that lends sessions, in front of each server, whose user may do nearly everything there."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,25 @@ from running_proxy import config_text
 from servers.real_server import RealServer
 
 ROLES = ("clerk", "auditor")
+
+ONE_KIND_EACH = {"mysql-9.7": "one end", "mariadb-10.11": "plain"}
+"""How streams are tried unless LONG_TESTS is set: there every server meets both kinds."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("LONG_TESTS"):
+        return
+    left_out = [item for item in items if not _is_usual(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if _is_usual(item)]
+
+
+def _is_usual(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    if item.path.parent != Path(__file__).parent or item.path.stem != "test_streams" or call is None:
+        return True
+    kind = ONE_KIND_EACH.get(call.params["real_server"])
+    return kind is not None and call.params.get("kind", kind) == kind
 
 
 @pytest.fixture(scope="package")

@@ -79,10 +79,11 @@ def _affected(_: Ground, client: "Connection[Any]") -> object:
 
 
 def _two_statements(_: Ground, client: "Connection[Any]") -> object:
+    raw: Any = client
     try:
-        client.query("SELECT 1; SELECT 2")
-        while client.next_result():
-            pass
+        raw.query("SELECT 1; SELECT 2")
+        while raw._result.has_next:
+            raw.next_result()
     except pymysql.MySQLError as exc:
         return exc.args[0]
     return "two results"

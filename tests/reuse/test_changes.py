@@ -2,22 +2,37 @@
 
 import contextlib
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
 
+from aws.home import Home
 from e2e.conftest import running
+from forwarder import forwarder
+from rds_iam_proxy.net.make_certificate import make_ca
 from reuse.ground import Ground, session_id, value
 from running_proxy import PASSWORD, config_text, start_serve
-from servers.real_server import RealServer
+from servers.fixtures import ServerPool
+from servers.real_server import RealServer, start_server
 
 PAST_FRESH = 0.4
 """Seconds after which a session is cleaned once more before it is lent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server as a configuration has it: `running_proxy.Target`."""
+
+    endpoint: str
+    host: str
+    port: int
+    ca_file: Path
 
 
 @contextlib.contextmanager
@@ -133,6 +148,62 @@ def test_a_refused_login_of_the_user_empties_its_pool(parked: tuple[Ground, int]
         with pytest.raises(pymysql.err.OperationalError):
             ground.connect()  # would have been lent the session, else
     assert _found(ground, "SELECT CONNECTION_ID()") != before
+
+
+@pytest.mark.parametrize("name", ["mysql-9.7", "mariadb-10.11"])
+def test_the_server_is_restarted(name: str, server_pool: ServerPool[RealServer]) -> None:
+    server_pool.get(name)  # skips, or fails in CI, where it cannot be had
+    server = start_server(name)
+    try:
+        with running(config_text(server, target="reuse = true"), key=server.key, dev_mode=False) as proxy:
+            ground, _ = _parked(Ground(proxy, server))
+            server.restart()
+            assert _found(ground, "SELECT COUNT(*) > 0 FROM customers") == 1
+            assert [each["reused"] for each in proxy.events("session ended")] == [0, 0]
+    finally:
+        server.stop()
+
+
+def test_local_credentials_are_withdrawn(mysql_9_7: RealServer, tmp_path: Path) -> None:
+    Home(tmp_path).credentials(default=mysql_9_7.key)
+    with running(config_text(mysql_9_7, target="reuse = true"), home=tmp_path, dev_mode=False) as proxy:
+        ground, before = _parked(Ground(proxy, mysql_9_7))
+        (tmp_path / "aws-credentials").unlink()
+        with pytest.raises(pymysql.err.OperationalError, match="no AWS credentials found"):
+            ground.connect()
+        _until(lambda: before not in _ids(mysql_9_7))
+
+
+def test_rds_is_out_of_reach_for_new_logins(mysql_9_7: RealServer) -> None:
+    """What waits is not lent while nobody could log in: it may be on a machine that is on its way out."""
+    with forwarder((mysql_9_7.host, mysql_9_7.port)) as way, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        there = Place(mysql_9_7.endpoint, "127.0.0.1", way.port, mysql_9_7.ca_file)
+        text = config_text(there, target="reuse = true\nreuse_idle = 100")
+        with running(text, key=mysql_9_7.key, dev_mode=False) as proxy:
+            ground, before = _parked(Ground(proxy, mysql_9_7))
+            way.to = nobody.getsockname()
+            for _ in range(5):
+                with pytest.raises(pymysql.err.OperationalError):
+                    ground.stranger()
+            _until(lambda: before not in _ids(mysql_9_7))
+            with pytest.raises(pymysql.err.OperationalError):
+                ground.connect()
+
+
+def test_a_reload_with_another_ca_closes_what_waits(mysql_9_7: RealServer, tmp_path: Path) -> None:
+    ca_file, path = tmp_path / "ca.pem", tmp_path / "proxy.toml"
+    ca_file.write_bytes(mysql_9_7.ca.certificate_pem)
+    there = Place(mysql_9_7.endpoint, mysql_9_7.host, mysql_9_7.port, ca_file)
+    path.write_text(config_text(there, target="reuse = true\nreuse_idle = 100"))
+    with start_serve(["--config", str(path)], key=mysql_9_7.key) as proxy:
+        ground, before = _parked(Ground(proxy, mysql_9_7))
+        ca_file.write_bytes(make_ca("CA of somebody else").certificate_pem)
+        proxy.process.send_signal(signal.SIGHUP)
+        proxy.wait_for("reloaded")
+        _until(lambda: before not in _ids(mysql_9_7))
+        with pytest.raises(pymysql.err.OperationalError, match="certificate"):
+            ground.connect()
 
 
 def test_sessions_that_wait_are_gone_when_the_proxy_drains(real_server: RealServer) -> None:

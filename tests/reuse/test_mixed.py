@@ -55,7 +55,7 @@ class Run:
         mine = client.server_thread_id[0]
         with self._lock:
             self.ids.add(mine)
-        found = value(client, "SELECT CONCAT(IFNULL(@tag, '-'), '/', CONVERT(CONNECTION_ID(), CHAR))")
+        found = value(client, "SELECT CONVERT(CONCAT(IFNULL(@tag, '-'), '/', CONNECTION_ID()) USING utf8mb4)")
         if isinstance(found, str) and not found.startswith("ERR"):
             tag, session = found.split("/")
             with self._lock:

@@ -146,7 +146,7 @@ def launch(
         port = _free_port()
         process = spawn(port)
         try:
-            _wait_until_ready(process, folder, partial(answers, port))
+            wait_until_ready(process, folder, partial(answers, port))
         except Broken:
             process.kill()
             process.wait(timeout=30)
@@ -162,7 +162,7 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", folder: Path, answers: Callable[[], bool]) -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", folder: Path, answers: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not answers():
         status, late = process.poll(), time.monotonic() > deadline

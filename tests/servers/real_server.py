@@ -14,7 +14,7 @@ from pymysql.connections import Connection
 
 from rds_iam_proxy.net.make_certificate import make_ca
 from servers.accounts import create_accounts
-from servers.iam_server import IamServer, launch, make_key, write_certificate
+from servers.iam_server import IamServer, launch, make_key, wait_until_ready, write_certificate
 from servers.options import server_options
 from servers.plugin import build_plugin
 from servers.releases import RELEASES, Release
@@ -33,6 +33,13 @@ class RealServer(IamServer):
     def admin(self, **options: Any) -> "Connection[Any]":
         """A superuser's connection through the Unix socket."""
         return _admin(self.folder / "s", **options)
+
+    def restart(self) -> None:
+        """On the same port, with the same data; every session ends."""
+        self.process.send_signal(self.end_signal)
+        self.process.wait(timeout=30)
+        self.process = _spawn(RELEASES[self.name], self.tree, self.folder, self.port)
+        wait_until_ready(self.process, self.folder, lambda: _answers(self.folder / "s"))
 
     def _reload_certificate(self) -> None:
         statement = "ALTER INSTANCE RELOAD TLS" if self.family == "mysql" else "FLUSH SSL"
