@@ -20,7 +20,7 @@ help:
 	@echo "make clients      install the clients of the conformance tests that CI runs (packages as root on Debian)"
 	@echo "make fuzz         MINUTES=1 of fuzzing for each decoder, login and scanner of the wire protocols"
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
-	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
+	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (35 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
 	@echo "make churn        logins of all kinds at full speed: memory and descriptors must stay flat (20 minutes)"
 	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"

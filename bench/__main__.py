@@ -12,7 +12,7 @@ from servers.errors import Broken, Unavailable
 from . import churn, machine, report
 from .figures import Figures
 from .lab import Lab, open_lab
-from .measures import bulk, logins, many, memory, queries, startup
+from .measures import bulk, lent, logins, many, memory, queries, startup
 from .process import BrokenRun
 from .samples import Run, Sample
 from .schedule import FULL_ROUNDS, Scale
@@ -29,6 +29,7 @@ MEASURES: Mapping[str, Measure] = {
     "queries": queries.measure,
     "bulk": bulk.measure,
     "logins": logins.measure,
+    "lent": lent.measure,
     "phases": logins.measure_phases,
     "memory": memory.measure,
     "many": many.measure,
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="all measures, about 25 minutes; leave the machine alone meanwhile")
+    run = commands.add_parser("run", help="all measures, about 35 minutes; leave the machine alone meanwhile")
     run.add_argument("--rounds", type=int, default=FULL_ROUNDS)
     run.add_argument("--factor", type=float, default=1.0, help="of all durations and counts; below 1 is provisional")
     run.add_argument("--only", action="append", choices=list(MEASURES), help="this measure; may be repeated")

@@ -23,6 +23,7 @@ USER = "bench_app"
 MEGABYTE = 1024 * 1024
 TABLES = ("--tables=4", "--table-size=10000")
 DIRECT, PROXY, PROXY_TLS, ROUTER = "direct", "proxy", "proxy-tls", "router"
+PROXY_LENDS, ROUTER_SHARES = "proxy-lends", "router-shares"
 TOKEN, TOKEN_BUNDLE, TOKEN_KEPT = "direct-token", "direct-token-bundle", "direct-token-kept"
 DIRECT_WAYS = (DIRECT, TOKEN, TOKEN_BUNDLE, TOKEN_KEPT)
 TITLES = {
@@ -31,8 +32,10 @@ TITLES = {
     TOKEN_BUNDLE: "direct by token, RDS's CA bundle",
     TOKEN_KEPT: "direct by token, TLS context kept",
     PROXY: "this proxy",
+    PROXY_LENDS: "this proxy, `reuse = true`",
     PROXY_TLS: "this proxy, client with TLS",
     ROUTER: "MySQL Router",
+    ROUTER_SHARES: "MySQL Router, `connection_sharing=1`",
 }
 
 

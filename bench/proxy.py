@@ -31,15 +31,22 @@ class ProxyProcess:
 
 @contextlib.contextmanager
 def running_proxy(
-    server: RealServer, folder: Path, *, probed: bool = False, on_asyncio: bool = False, tables: str = ""
+    server: RealServer,
+    folder: Path,
+    *,
+    probed: bool = False,
+    lends: bool = False,
+    on_asyncio: bool = False,
+    tables: str = "",
 ) -> Iterator[ProxyProcess]:
     """One target, one listener. `probed`: it writes its lags and the phases of its logins to `folder`/probe.
 
-    `on_asyncio`: without uvloop. `tables`: more of the configuration.
+    `lends`: used sessions, to as many clients as there are at once. `on_asyncio`: without uvloop. `tables`: more of the
+    configuration.
     """
     folder.mkdir()
     port = free_port()
-    command, environment = prepare(server, folder, port, probed=probed)
+    command, environment = prepare(server, folder, port, probed=probed, lends=lends)
     with (folder / "proxy.toml").open("a") as config:
         config.write(tables)
     if on_asyncio:
@@ -49,10 +56,12 @@ def running_proxy(
         yield ProxyProcess(process.pid, port, folder)
 
 
-def prepare(server: RealServer, folder: Path, port: int, *, probed: bool = False) -> tuple[list[str], dict[str, str]]:
+def prepare(
+    server: RealServer, folder: Path, port: int, *, probed: bool = False, lends: bool = False
+) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of a proxy on this port."""
     config = folder / "proxy.toml"
-    config.write_text(_config(server, folder, port))
+    config.write_text(_config(server, folder, port, lends=lends))
     command = [sys.executable, *(SERVE_PROBED if probed else SERVE), "--config", str(config)]
     environment = clean_environment(folder, server.key, {"BENCH_PROBE": str(folder / "probe")})
     environment["PYTHONPATH"] += f":{ROOT / 'tests'}:{Path(__file__).parent.parent}"
@@ -60,7 +69,7 @@ def prepare(server: RealServer, folder: Path, port: int, *, probed: bool = False
     return command, environment
 
 
-def _config(server: RealServer, folder: Path, port: int) -> str:
+def _config(server: RealServer, folder: Path, port: int, *, lends: bool) -> str:
     certificate = make_server_certificate(("127.0.0.1", "localhost"), issuer=server.ca)
     (folder / "cert.pem").write_bytes(certificate.certificate_pem)
     (folder / "key.pem").touch(mode=0o600)
@@ -73,6 +82,8 @@ ca_file = "{server.ca_file}"
 logins_per_second = 100000
 login_burst = 1000
 max_sessions = 10000
+reuse = {str(lends).lower()}
+reuse_max = 16
 [[listeners]]
 bind = "127.0.0.1:{port}"
 target = "shop"

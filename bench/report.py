@@ -7,7 +7,7 @@ from pathlib import Path
 from .charts import Bar, Group, bar_chart
 from .figures import Figures, Value, cpu, named
 from .lab import DIRECT, DIRECT_WAYS, PROXY, ROUTER, TITLES, TOKEN
-from .measures import bulk, logins, many, memory, queries, startup
+from .measures import bulk, lent, logins, many, memory, queries, startup
 from .samples import Run
 from .targets import LOGINS, MBPS, PER_GIGABYTE, PER_QUERY, QPS, targets
 
@@ -138,6 +138,18 @@ def _tables(runs: Sequence[Figures]) -> list[str]:
             Column("median ms", _median(g, named("median_ms")), ".2f"),
             Column("p95 ms", _median(g, named("p95_ms")), ".2f"),
             Column("CPU ms/login", _median_if_relayed(g, cpu("_ms")), ".2f"),
+        ),
+        _table(
+            runs,
+            lent.MEASURE,
+            "Logins that are lent a session",
+            f"Connect, `SELECT 1`, quit. Router pools used connections with `connection_sharing=0` too.{many_runs}",
+            Column("logins/s", _median(lent.MEASURE, LOGINS), ",.0f"),
+            Column("to direct by token", _ratio(lent.MEASURE, TOKEN, LOGINS), ".2f"),
+            Column("to Router", _ratio(lent.MEASURE, ROUTER, LOGINS), ".2f"),
+            Column("median ms", _median(lent.MEASURE, named("median_ms")), ".2f"),
+            Column("p95 ms", _median(lent.MEASURE, named("p95_ms")), ".2f"),
+            Column("CPU ms/login", _median_if_relayed(lent.MEASURE, cpu("_ms")), ".2f"),
         ),
         _table(
             runs,

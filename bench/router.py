@@ -1,13 +1,18 @@
 """MySQL Router in front of the same server: C++, the product that comes nearest to a relay like this one."""
 
 import contextlib
+import datetime
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rds_iam_proxy.net.make_certificate import make_server_certificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
 from servers.real_server import RealServer
 from servers.templates import as_server_user, server_ids
 
@@ -23,16 +28,18 @@ class RouterProcess:
 
 
 @contextlib.contextmanager
-def running_router(server: RealServer) -> Iterator[RouterProcess]:
-    """A client may use TLS but need not, the server must; every client has its own connection."""
+def running_router(server: RealServer, *, shares: bool = False) -> Iterator[RouterProcess]:
+    """A client may use TLS but need not, the server must. Connections at the server are pooled when a client quits, and
+    with `shares` in between too.
+    """
     folder = server.tree.make_folder()
     try:
         port = free_port()
-        certificate = make_server_certificate(("localhost",))
+        certificate, key = _certificate_and_key()
         for name, content in (
-            ("cert.pem", certificate.certificate_pem),
-            ("key.pem", certificate.private_key_pem),
-            ("router.conf", _config(server, server.tree.inside(folder), port).encode()),
+            ("cert.pem", certificate),
+            ("key.pem", key),
+            ("router.conf", _config(server, server.tree.inside(folder), port, shares=shares).encode()),
         ):
             (folder / name).write_bytes(content)
             os.chown(folder / name, *server_ids(server.tree))
@@ -51,7 +58,20 @@ def router_version(server: RealServer) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()[3]
 
 
-def _config(server: RealServer, folder: str, port: int) -> str:
+def _certificate_and_key() -> tuple[bytes, bytes]:
+    """RSA: to share connections Router must know the password, and a client without TLS encrypts it with this key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - day, now + day)
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return (
+        builder.sign(key, hashes.SHA256()).public_bytes(encoding),
+        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain),
+    )
+
+
+def _config(server: RealServer, folder: str, port: int, *, shares: bool) -> str:
     return f"""
 [DEFAULT]
 logging_folder =
@@ -71,6 +91,6 @@ client_ssl_mode = PREFERRED
 client_ssl_cert = {folder}/cert.pem
 client_ssl_key = {folder}/key.pem
 server_ssl_mode = REQUIRED
-connection_sharing = 0
+connection_sharing = {int(shares)}
 max_connections = 10000
 """

@@ -31,6 +31,9 @@ class Subject:
         """What a driver is told."""
         return json.dumps({"subject": asdict(self), **details})
 
+    def named(self, name: str) -> "Subject":
+        return replace(self, name=name)
+
     def through(self, pid: int, port: int) -> "Subject":
         """The same way through another process of that kind."""
         return replace(self, pid=pid, port=port)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .figures import Figures, cpu, named
-from .lab import DIRECT, PROXY, ROUTER, TOKEN
-from .measures import bulk, logins, many, memory, queries, startup
+from .lab import DIRECT, PROXY, PROXY_LENDS, ROUTER, ROUTER_SHARES, TOKEN
+from .measures import bulk, lent, logins, many, memory, queries, startup
 
 QPS = named("queries_per_second")
 MBPS = named("megabytes_per_second")
@@ -48,6 +48,7 @@ def targets(figures: Figures) -> Iterator[Target]:
     case = logins.case(1)
     ratio = figures.ratio(logins.MEASURE, case, PROXY, TOKEN, LOGINS)
     yield Target("logins one after another, rate to a direct IAM login's", ratio, "times", at_least=1.15)
+    yield from _lent(figures)
     yield from _memory(figures)
     ratio = figures.ratio_of_cases(many.MEASURE, many.AMONG, many.ALONE, PROXY, QPS)
     yield Target("2,000 sessions open, 50 busy: rate to 50 open", ratio, "times", at_least=0.9)
@@ -76,6 +77,19 @@ def _bulk(figures: Figures) -> Iterator[Target]:
         yield Target(f"{transfer.case}: MB/s to direct", ratio, "times", at_least=0.95)
         ratio = figures.ratio(bulk.MEASURE, transfer.case, PROXY, ROUTER, PER_GIGABYTE)
         yield Target(f"{transfer.case}: CPU to Router's", ratio, "times", at_most=0.85)
+
+
+def _lent(figures: Figures) -> Iterator[Target]:
+    for case in figures.cases(lent.MEASURE):
+        for base, name, least in (
+            (TOKEN, "direct by token", 2.0),
+            (ROUTER_SHARES, "Router that shares", 1.0),
+            (ROUTER, "Router", 0.8),
+        ):
+            ratio = figures.ratio(lent.MEASURE, case, PROXY_LENDS, base, LOGINS)
+            yield Target(f"{case}: lent logins, rate to {name}", ratio, "times", at_least=least)
+        used = figures.median(lent.MEASURE, case, PROXY_LENDS, cpu("_ms"))
+        yield Target(f"{case}: CPU of a lent login", used, "ms", at_most=1.0)
 
 
 def _memory(figures: Figures) -> Iterator[Target]:

@@ -11,7 +11,7 @@ from servers.fixtures import ServerPool
 from servers.real_server import RealServer
 
 ROOT = Path(__file__).resolve().parent.parent
-MEASURES = ("queries", "bulk", "logins", "login phases", "memory", "many sessions", "startup")
+MEASURES = ("queries", "bulk", "logins", "lent sessions", "login phases", "memory", "many sessions", "startup")
 
 
 @pytest.mark.timeout(240)

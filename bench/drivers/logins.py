@@ -2,11 +2,21 @@
 
 import json
 import multiprocessing
+import subprocess
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 from bench.drivers.order import read_order, relay_cpu
 from bench.subjects import Connector, Subject
+from conformance.places import php
+
+PYMYSQL, MYSQLI, PDO = "PyMySQL", "mysqli", "PDO"
+
+Times = list[float]
+"""Seconds that each login took."""
 
 
 def _log_in(connector: Connector) -> None:
@@ -17,18 +27,52 @@ def _log_in(connector: Connector) -> None:
     connection.close()
 
 
-def _work(subject: Subject, seconds: float, barrier: Barrier, took: "multiprocessing.SimpleQueue[list[float]]") -> None:
+def _pymysql(subject: Subject, seconds: float) -> Callable[[], Times]:
     connector = Connector(subject)
     _log_in(connector)
-    barrier.wait()
-    times = []
-    now = time.perf_counter()
-    deadline = now + seconds
-    while now < deadline:
-        before = now
-        _log_in(connector)
+
+    def run() -> Times:
+        times = []
         now = time.perf_counter()
-        times.append(now - before)
+        deadline = now + seconds
+        while now < deadline:
+            before = now
+            _log_in(connector)
+            now = time.perf_counter()
+            times.append(now - before)
+        return times
+
+    return run
+
+
+def _php(client: str, subject: Subject, seconds: float) -> Callable[[], Times]:
+    command = [*php(), str(Path(__file__).with_suffix(".php")), client.lower()]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("no pipes")
+    told, said = process.stdin, process.stdout
+    told.write(f"{json.dumps(asdict(subject))}\n{seconds}\n")
+    told.flush()
+    if said.readline() != "ready\n":
+        raise RuntimeError(f"{client} could not log in: {said.read()}")
+
+    def run() -> Times:
+        told.write("\n")
+        told.flush()
+        times: Times = json.loads(said.readline())
+        process.wait(10)
+        return times
+
+    return run
+
+
+def _work(
+    client: str, subject: Subject, seconds: float, barrier: Barrier, took: "multiprocessing.SimpleQueue[Times]"
+) -> None:
+    """The first login, until which nothing is measured, is its preparation."""
+    run = _pymysql(subject, seconds) if client == PYMYSQL else _php(client, subject, seconds)
+    barrier.wait()
+    times = run()
     barrier.wait()
     took.put(times)
 
@@ -38,9 +82,9 @@ def main() -> None:
     context = multiprocessing.get_context("fork")
     at_once = order["at_once"]
     barrier = context.Barrier(at_once + 1)
-    took: multiprocessing.SimpleQueue[list[float]] = context.SimpleQueue()
+    took: multiprocessing.SimpleQueue[Times] = context.SimpleQueue()
     workers = [
-        context.Process(target=_work, args=(subject, order["seconds"], barrier, took), daemon=True)
+        context.Process(target=_work, args=(order["client"], subject, order["seconds"], barrier, took), daemon=True)
         for _ in range(at_once)
     ]
     for worker in workers:

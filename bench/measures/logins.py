@@ -7,6 +7,7 @@ from functools import partial
 
 from .. import probed_proxy
 from ..drivers import order
+from ..drivers.logins import PYMYSQL
 from ..lab import DIRECT, PROXY, ROUTER, Lab
 from ..process import BrokenRun
 from ..proxy import running_proxy
@@ -35,7 +36,7 @@ def measure(lab: Lab, scale: Scale) -> Iterator[Sample]:
     by_token = lab.direct_by_token()
     subjects = (*(by_token[:1] if scale.smoke else by_token), *lab.some(DIRECT, PROXY, ROUTER))
     for at_once in AT_ONCE:
-        take = partial(order.run, "logins", at_once=at_once, seconds=scale.seconds(5))
+        take = partial(order.run, "logins", client=PYMYSQL, at_once=at_once, seconds=scale.seconds(5))
         yield from interleaved(MEASURE, case(at_once), subjects, scale, take)
 
 
@@ -46,7 +47,7 @@ def measure_phases(lab: Lab, scale: Scale) -> Iterator[Sample]:
         for at_once in AT_ONCE:
             for number in range(scale.rounds):
                 began = time.monotonic()
-                order.run("logins", subject, at_once=at_once, seconds=scale.seconds(3))
+                order.run("logins", subject, client=PYMYSQL, at_once=at_once, seconds=scale.seconds(3))
                 time.sleep(2 * probed_proxy.WRITE_INTERVAL)
                 seen = probed_proxy.read(proxy.folder / "probe", began, time.monotonic())
                 if not seen.get("verdict"):

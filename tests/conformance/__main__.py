@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conformance.clients import CLIENTS
+from conformance.clients import CLIENTS, Client
 from conformance.ground import Ground, ground
 from conformance.matrix import run_all
 from conformance.report import document, faults, write_document
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     """0 when every cell is green or has a reason; 1 otherwise."""
     options = _parser().parse_args(arguments)
     started = time.monotonic()
-    clients = [CLIENTS[name] for name in options.clients] or list(CLIENTS.values())
+    clients = options.clients or list(CLIENTS.values())
     with contextlib.ExitStack() as stack:
         grounds = [stack.enter_context(_started(name, reuse=options.reuse)) for name in SERVERS]
         runs, missing = run_all(clients, grounds, say=_say)
@@ -46,9 +46,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="conformance", description=__doc__)
-    parser.add_argument("clients", metavar="CLIENT", nargs="*", choices=[[], *CLIENTS], help="only these")
+    parser.add_argument("clients", metavar="CLIENT", nargs="*", type=_client, help="only these")
     parser.add_argument("--reuse", action="store_true", help="the proxy lends used sessions again")
     return parser
+
+
+def _client(name: str) -> Client:
+    if name not in CLIENTS:
+        raise argparse.ArgumentTypeError(f"no client {name!r}; there are {', '.join(CLIENTS)}")
+    return CLIENTS[name]
 
 
 def _say_what_was_lent(grounds: Sequence[Ground]) -> None:
