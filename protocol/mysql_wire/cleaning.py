@@ -22,6 +22,9 @@ MAX_ANSWER_BYTES = 1 << 18
 _MAX_ERR_BYTES = 1024
 """An ERR packet that names a database: its text has 512 bytes at most (MYSQL_ERRMSG_SIZE)."""
 
+_ERR_BEGINS = b"\x01\xff"
+"""The sequence id of a first answer, and what makes it an ERR."""
+
 _UNKNOWN_DATABASE, _NO_RIGHTS = 1049, 1044
 _EOF_HEADER = 0xFE
 _MAX_EOF_PAYLOAD = 9
@@ -182,10 +185,11 @@ def _place_of_nonce(buffer: bytearray, nonce: bytes) -> tuple[int, int] | None:
     found = buffer.find(nonce)
     if found < 0:
         return None
-    for start in range(found, max(-1, found - _MAX_ERR_BYTES), -1):
+    first, at = max(0, found - _MAX_ERR_BYTES + 1), found + HEADER_LENGTH
+    while (at := buffer.rfind(_ERR_BEGINS, first + 3, at + 1)) >= 0:
+        start = at - 3
         end = start + HEADER_LENGTH + int.from_bytes(buffer[start : start + 3], "little")
         code = int.from_bytes(buffer[start + 5 : start + 7], "little")
-        is_err = buffer[start + 3 : start + 5] == b"\x01\xff" and code in (_UNKNOWN_DATABASE, _NO_RIGHTS)
-        if is_err and found + len(nonce) <= end <= start + _MAX_ERR_BYTES:
+        if code in (_UNKNOWN_DATABASE, _NO_RIGHTS) and found + len(nonce) <= end <= start + _MAX_ERR_BYTES:
             return start, end
     raise OutOfStep("the nonce is not in an ERR packet that answers it")

@@ -13,7 +13,6 @@ from mysql_wire.constants import NATIVE_PASSWORD, NONCE_LENGTH, Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
-from ..aws.names import parse_rds_name
 from ..config import Account
 from ..dialect import Check, Refusal
 from ..errors.tree import Denied, LoginError
@@ -22,7 +21,6 @@ from ..front.ids import LiveSession
 from ..front.shared import Shared
 from ..front.tls import CLIENT_TLS, handshake_failure
 from ..logs import event, printable
-from ..net.address import Address
 from ..net.sockets import Peer
 from ..rds.login import Order
 from . import farewells, refusals
@@ -101,7 +99,7 @@ class MySQLFront:
     def order(self, account: Account) -> Order[UpstreamSession]:
         self._ordered = account
         greeter, request = self._greeter, self._request
-        kind = None if _is_rds_proxy(greeter.endpoint) else kind_of(request, greeter.identity)
+        kind = None if greeter.is_rds_proxy else kind_of(request, greeter.identity)
         return order_for(greeter, account.user, account.db_user, request, kind)
 
     async def welcome(self, rds: UpstreamSession) -> None:
@@ -117,7 +115,7 @@ class MySQLFront:
         session = LiveSession(
             self._account.user, self._arrival.target, rds.server, rds.connection_id, on_kill=partial(_killed, rds)
         )
-        kill_target = _unchanged if _is_rds_proxy(self._greeter.endpoint) else partial(live.kill_target, session)
+        kill_target = _unchanged if self._greeter.is_rds_proxy else partial(live.kill_target, session)
         scanner = CommandScanner(
             rds.capabilities,
             kill_target,
@@ -197,12 +195,6 @@ def make_nonce() -> bytes:
 
 def _host_of(peer: Peer) -> str:
     return "localhost" if peer.host in ("127.0.0.1", "::1") else peer.host
-
-
-def _is_rds_proxy(endpoint: Address) -> bool:
-    """It moves sessions between servers: no id of ours names one there."""
-    name = parse_rds_name(endpoint.host)
-    return name is not None and name.kind.is_proxy
 
 
 def _killed(rds: UpstreamSession) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from mysql_wire.capabilities import same_format
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 
+from ..aws.names import parse_rds_name
 from ..errors.tree import GreetingChanged
 from ..logs import printable
 from ..net.address import Address
@@ -23,6 +24,9 @@ class Greeter:
 
     def __init__(self, endpoint: Address, greetings: Greetings, spawn: Spawn) -> None:
         self.endpoint = endpoint
+        name = parse_rds_name(endpoint.host)
+        self.is_rds_proxy = name is not None and name.kind.is_proxy
+        """It moves sessions between servers: no id of ours names one there, and it pools by itself."""
         self.identity: ServerIdentity | None = None
         """What RDS's last greeting said."""
         self._greetings = greetings

@@ -1,6 +1,6 @@
 """Which logins lead to the same session: only between those a used one may change hands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mysql_wire.constants import Capability, MariaDBCapability
 from mysql_wire.handshake import LoginRequest, ServerIdentity
@@ -25,6 +25,22 @@ class Kind:
     attributes: tuple[tuple[bytes, bytes], ...]
     identity: ServerIdentity | None
     """How RDS greeted last: where that changes it is another server, and no session of the old one is lent."""
+
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Of all that, taken together once: a session is looked up a dozen times in its life."""
+
+    def __post_init__(self) -> None:
+        everything = (
+            self.database,
+            self.collation,
+            int(self.capabilities),
+            int(self.mariadb_capabilities),
+            self.attributes,
+        )
+        object.__setattr__(self, "_hash", hash(everything))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def kind_of(request: LoginRequest, identity: ServerIdentity | None) -> Kind | None:
