@@ -7,11 +7,15 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import TextIO
 
 MAX_WAITING_CHARACTERS = 1 << 20
 """Of lines that wait for the reader; those that find no room are dropped."""
+
+GATHER_SECONDS = 0.01
+"""From one write to the next: to wake the thread for each of many lines costs the event loop more than the line does."""
 
 
 class LogWriter:
@@ -74,6 +78,7 @@ class LogWriter:
                     self._drop(len(lines))
                     self._untold += untold
                 self._changed.notify_all()
+            time.sleep(GATHER_SECONDS)
 
     def _take(self) -> tuple[list[str], int]:
         """All lines that wait, and how many were dropped behind them: there was no room then, and now there is."""
