@@ -3,12 +3,16 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
-from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .password import SALT_SECRET
+from .values import Account, Admin, AuthMode, Config, Engine, Listener, Log, LogFormat, LogLevel, Target, TLSMode
 
 __all__ = [
+    "SALT_SECRET",
     "Account",
     "Admin",
+    "AuthMode",
     "Config",
+    "Engine",
     "Listener",
     "Log",
     "LogFormat",

@@ -9,7 +9,7 @@ from ..net.address import Address
 from .reading import Entry, Reading
 from .surroundings import resolved
 from .tables import TargetTable
-from .values import LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Target
+from .values import ENGINE_PORTS, LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Engine, Target
 
 AWS_LOGIN_LIMIT = 200
 """New IAM logins per second and instance that RDS throttles at."""
@@ -40,15 +40,24 @@ def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Targ
     ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
     if table.endpoint is None or region is None:
         return None
-    given = table.model_dump(exclude={"endpoint", "dial", "region", "ca_file"}, exclude_none=True)
+    given = table.model_dump(exclude={"endpoint", "engine", "dial", "region", "ca_file"}, exclude_none=True)
     return Target(
         name=name,
         address=table.endpoint,
         dial=table.dial or table.endpoint,
         region=region,
+        engine=engine_of(entry),
         ca_file=ca_file,
         **given,
     )
+
+
+def engine_of(entry: Entry[TargetTable]) -> Engine:
+    """As it is written, or else by the port."""
+    if entry.table.engine is not None:
+        return entry.table.engine
+    endpoint = entry.table.endpoint
+    return "postgres" if endpoint is not None and endpoint.port == ENGINE_PORTS["postgres"] else "mysql"
 
 
 def _region_and_partition(entry: Entry[TargetTable], reading: Reading) -> tuple[str | None, str | None]:

@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from mysql_wire.passwords import Verifier
+from pg_wire import scram
 
-from ..config import Account
+from ..config import SALT_SECRET, Account
 from ..net.sockets import Peer
 
 
@@ -13,7 +14,11 @@ class Accounts:
     """The accounts by name and target. An unknown user gets a verifier too, one that no answer satisfies."""
 
     def __init__(
-        self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        accounts: Iterable[Account],
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        salt_secret: bytes = SALT_SECRET,
     ) -> None:
         self._by_user: dict[bytes, list[Account]] = {}
         self._of_any_user: Account | None = None
@@ -23,6 +28,8 @@ class Accounts:
             self._by_user.setdefault(account.user.encode(), []).append(account)
         # Checked like a real one, so that time and packets don't tell who has an account.
         self._dummy = (Verifier(native=random_bytes(20), sha2=random_bytes(32)),)
+        self._dummy_keys = scram.Keys(random_bytes(32), random_bytes(32))
+        self._salt_secret = salt_secret
 
     def find(self, user: bytes, target: str) -> Account | None:
         """The account of this user name, as it came over the wire, for this target."""
@@ -35,6 +42,13 @@ class Accounts:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
         return (account and account.verifiers) or self._dummy
+
+    def scram(self, user: bytes, target: str) -> scram.Verifier:
+        """The same for SCRAM. The salt of a name that nobody has stays the same, as that of others does."""
+        account = self.find(user, target)
+        if account is not None and account.scram is not None:
+            return account.scram
+        return scram.Verifier(scram.salt_for(self._salt_secret, user), scram.ITERATIONS, (self._dummy_keys,))
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from ..config import AuthMode
 from ..net.sockets import Peer
 from ..net.stream import Stream
 from .tls import LocalTLS
@@ -19,3 +20,5 @@ class Arrival:
     """The name of the listener's target."""
     tls: LocalTLS | None
     """None: the listener offers none."""
+    auth: AuthMode = "auto"
+    """How the listener wants passwords proved."""

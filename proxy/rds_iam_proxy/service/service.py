@@ -12,7 +12,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
+from ..config import AuthMode, Config
 from ..config import Listener as ListenerConfig
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
@@ -61,6 +61,7 @@ class _Door:
     dialect: Dialect[Any]
     """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
+    auth: AuthMode = "auto"
     task: asyncio.Task[None] | None = None
 
 
@@ -231,9 +232,9 @@ class Service:
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
             door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
             if door is not None:
-                door.target, door.dialect, door.tls = listener.target, dialect, tls
+                door.target, door.dialect, door.tls, door.auth = listener.target, dialect, tls, listener.auth
                 continue
-            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls)
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls, listener.auth)
             start, turn_away = self._starter(door), self._turner_away(door)
             accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
@@ -252,7 +253,7 @@ class Service:
     def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
         def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, door.auth)
             session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
             self.clients.add(session, self.spawn(session.run()))
 

@@ -13,7 +13,7 @@ import platformdirs
 
 from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
-from ..config import Account, Config, Target
+from ..config import Account, Config, Engine, Listener, Target
 from ..dialect import Dialect
 from ..errors.tree import ConfigError
 from ..files import read_file
@@ -23,6 +23,7 @@ from ..logs import event
 from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
 from ..net.address import Address
+from ..postgres.dialect import ALPN_PROTOCOL, postgres
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
 from .probe import Probe
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _LimiterKey = tuple[Address, float, int]
 _TrustKey = tuple[str, str, Path | None, str]
-_Place = tuple[str, Address, Address]
+_Place = tuple[str, Address, Address, Engine]
 _UpstreamKey = tuple[Target, _TrustKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
@@ -79,14 +80,18 @@ def wire(
     greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
-    tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
+    tls = tuple(local_tls(listener, state_folder, _alpn(config, listener)) for listener in config.listeners)
     limiters = kept(before.limiters, map(_limiter_key, targets), _limiter)
     keys = {target: (target, _trust_key(target)) for target in targets}
     trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(_identity, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
-    dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
+
+    def dialect(place: _Place) -> Dialect[Any]:
+        return postgres() if place[3] == "postgres" else mysql(place[1], greetings, spawn)
+
+    dialects = kept(before.dialects, map(_place, targets), dialect)
 
     def upstream(key: _UpstreamKey) -> Upstream:
         target, trust_key = key
@@ -119,7 +124,12 @@ def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> 
 
 def _place(target: Target) -> _Place:
     """What was learnt of a target holds as long as it is at this address."""
-    return target.name, target.address, target.dial
+    return target.name, target.address, target.dial, target.engine
+
+
+def _alpn(config: Config, listener: Listener) -> str | None:
+    """MySQL's clients name no protocol."""
+    return ALPN_PROTOCOL if config.targets[listener.target].engine == "postgres" else None
 
 
 def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:

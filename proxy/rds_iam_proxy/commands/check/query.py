@@ -5,7 +5,7 @@ import ssl
 
 from ...config import Target
 from ...logs import printable
-from ...mysql.rds_login import TOKEN_LEFT_OUT, repeats_token
+from ...rds.attempt import TOKEN_LEFT_OUT, repeats_token
 
 SECONDS = 10
 
