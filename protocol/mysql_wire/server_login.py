@@ -173,8 +173,7 @@ class ServerLogin:
             self._step(bytes)
             return self._answered(payload)
         if Capability.PROTOCOL_41 not in peek_capabilities(payload):
-            self._with_sqlstate = False
-            raise UnsupportedClient("the client speaks the protocol from before MySQL 4.1")
+            raise self._unsupported("the client speaks the protocol from before MySQL 4.1")
         if SSLRequest.matches(payload) and Capability.SSL in self._identity.capabilities:
             self._step(SSLRequest)
             return StartTLS()
@@ -238,7 +237,7 @@ class ServerLogin:
             raise CompressionNotOffered("the client wants to compress, which was not offered")
         response = HandshakeResponse41.decode(payload, self._identity)
         if Capability.SECURE_CONNECTION not in response.request.capabilities:
-            raise UnsupportedClient("the client has no SECURE_CONNECTION")
+            raise self._unsupported("the client has no SECURE_CONNECTION")
         self._step(HandshakeResponse41)
         self.request = response.request
         client_plugin = response.auth_plugin_name
@@ -263,6 +262,11 @@ class ServerLogin:
         self._answer = answer
         self.using_password = answer not in _NO_PASSWORD[self.plugin]
         return Answered()
+
+    def _unsupported(self, why: str) -> UnsupportedClient:
+        """A client that is too old for our login does not know sqlstates either."""
+        self._with_sqlstate = False
+        return UnsupportedClient(why)
 
     def _step(self, event: type | Local) -> None:
         following = _NEXT.get((self.state, event))

@@ -11,7 +11,6 @@ from .surroundings import read_secret, resolved
 from .tables import ListenerTable
 from .values import Engine, Listener
 
-
 _AUTH: Mapping[Engine, tuple[str, ...]] = {
     "mysql": ("auto", "native"),
     "postgres": ("auto", "scram-sha-256", "password"),

@@ -54,8 +54,8 @@ class TargetTable(Table):
     """A database. NAME is yours, for `target` and `targets`, logs and metrics: 1 to 64 letters, digits, `-` or `_`."""
 
     endpoint: kinds.RemoteAddress | None = row(
-        "The database, by the name that RDS gave it; the port is 3306, or 5432 for PostgreSQL, where none is written. Tokens are signed for it,"
-        " and its certificate is checked against it.",
+        "The database, by the name that RDS gave it; the port is 3306, or 5432 for PostgreSQL,"
+        " where none is written. Tokens are signed for it, and its certificate is checked against it.",
         required=True,
     )
     engine: kinds.EngineName | None = row(

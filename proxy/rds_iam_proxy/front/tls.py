@@ -36,8 +36,10 @@ class LocalTLS:
 
 
 def local_tls(listener: Listener, state_folder: Path, alpn: str | None = None) -> LocalTLS | None:
-    """The TLS that this listener offers, None for `tls = "off"`. `alpn`: the protocol to agree on, where clients name one.
-    Raises ConfigError."""
+    """The TLS that this listener offers, None for `tls = "off"`. Raises ConfigError.
+
+    `alpn`: the protocol to agree on with clients that name any; then there is an `end_point`.
+    """
     if listener.tls == "off":
         return None
     if listener.tls_cert is not None and listener.tls_key is not None:

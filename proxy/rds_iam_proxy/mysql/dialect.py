@@ -9,7 +9,7 @@ from .farewells import turn_away
 from .front_login import MySQLFront
 from .greeter import Greeter, Spawn
 from .greetings import Greetings
-from .rds_login import ASKS_NOTHING, UpstreamSession, order
+from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
 
 
 def mysql(endpoint: Address, greetings: Greetings, spawn: Spawn) -> Dialect[UpstreamSession]:
@@ -18,7 +18,7 @@ def mysql(endpoint: Address, greetings: Greetings, spawn: Spawn) -> Dialect[Upst
     return Dialect(
         name="mysql",
         front=partial(MySQLFront, greeter),
-        probe=lambda db_user: order(greeter, PROBE, db_user, ASKS_NOTHING),
+        probe=lambda db_user: order_for(greeter, PROBE, db_user, ASKS_NOTHING),
         has_answered=lambda: greeter.has_answered,
         tried=greeter.tried,
         version=lambda: greeter.version,

@@ -27,7 +27,7 @@ from .greeter import Greeter
 from .greetings import DEFAULT_IDENTITY
 from .packets import read_packet
 from .program_name import client_program
-from .rds_login import ASKS_NOTHING, UpstreamSession, order
+from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
 
 _LETTERS_ONLY = str.maketrans("-_", "xy")
 
@@ -93,7 +93,7 @@ class MySQLFront:
 
     def order(self, account: Account) -> Order[UpstreamSession]:
         self._account, self._allow_replication = account.user, account.allow_replication
-        return order(self._greeter, account.user, account.db_user, self._request)
+        return order_for(self._greeter, account.user, account.db_user, self._request)
 
     async def welcome(self, rds: UpstreamSession) -> None:
         """With RDS's own OK, unless its kind of server is no longer the one that the client was greeted as."""

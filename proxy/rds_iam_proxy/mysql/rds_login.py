@@ -10,7 +10,7 @@ from mysql_wire.constants import Capability, Command, MariaDBCapability, Status
 from mysql_wire.errors import LocalProtocolError, RemoteProtocolError, UnexpectedPacket
 from mysql_wire.handshake import LoginRequest, ServerIdentity
 from mysql_wire.packet import frame
-from mysql_wire.reply import ERRPacket, OKPacket, without_redirect_url
+from mysql_wire.reply import OKPacket, without_redirect_url
 
 from ..logs import printable
 from ..net.stream import Stream
@@ -67,7 +67,7 @@ def _nothing() -> None:
     pass
 
 
-def order(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
+def order_for(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
     """Before RDS's first greeting is known a login is worth it without a token, to learn that."""
 
     def make(way: Way, on_step: OnStep) -> RDSLogin:

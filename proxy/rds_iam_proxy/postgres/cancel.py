@@ -68,8 +68,8 @@ class Cancels:
             self._waiting -= 1
 
     async def _wait_for_turn(self, upstream: Upstream) -> None:
-        while not self._bucket.take(now := upstream.now()):
-            await asyncio.sleep(self._bucket.seconds_until(1, now))
+        while not self._bucket.take(upstream.now()):  # noqa: ASYNC110 - it is time that is waited for
+            await asyncio.sleep(self._bucket.seconds_until(1, upstream.now()))
 
 
 async def pass_on(way: Way, session: LiveSession) -> None:

@@ -12,7 +12,6 @@ from .front_login import PostgresFront
 from .rds_login import ASKS_NOTHING, PostgresSession, order
 from .server import Server
 
-
 __all__ = ["ALPN_PROTOCOL", "postgres"]
 
 

@@ -17,7 +17,7 @@ class Conversation(Protocol[Event_co]):
 
 
 async def next_event(stream: Stream, login: Conversation[Event_co]) -> Event_co:
-    """Reads only what the login needs, so that nothing is read that TLS is to read. Raises RemoteProtocolError, OSError."""
+    """Reads no more than the login needs: the rest is for TLS. Raises RemoteProtocolError, OSError."""
     while True:
         event = login.receive(await stream.read_exactly(login.needs))
         if event is not None:

@@ -159,17 +159,20 @@ class Session(Generic[SessionT]):
 
     async def _fail(self, exc: Exception) -> None:
         """The one place where an exception becomes the client's answer, and a line of the log."""
-        if isinstance(exc, OSError):
-            if not self._was_in:
-                self._log_broken_off(exc)
-        elif isinstance(exc, LoginError):
-            await self._login.refuse(exc)
-        else:
-            event(log, logging.ERROR, "internal error", id=self.id, peer=str(self._arrival.peer), exception=exc)
-            if self._login.stage is not Stage.IN:  # else it could come into the middle of a result
-                await self._login.refuse(LoginError("internal"))
+        why = "the client's next login failed"
+        match exc:
+            case LoginError():
+                await self._login.refuse(exc)
+            case OSError():
+                if not self._was_in:
+                    self._log_broken_off(exc)
+            case _:
+                why = "internal error"
+                event(log, logging.ERROR, why, id=self.id, peer=str(self._arrival.peer), exception=exc)
+                if self._login.stage is not Stage.IN:  # else it could come into the middle of a result
+                    await self._login.refuse(LoginError("internal"))
         if self._was_in:
-            self._log_end(Ending(Side.PROXY, "the client's next login failed"))
+            self._log_end(Ending(Side.PROXY, why))
 
     # --- the login at RDS ---
 

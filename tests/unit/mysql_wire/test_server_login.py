@@ -1,6 +1,7 @@
 """The login that faces the legacy client, as conversations."""
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -256,6 +257,15 @@ def test_listener_that_requires_tls() -> None:
 def test_clients_from_before_4_1_are_unsupported(payload: bytes) -> None:
     payload = (int.from_bytes(payload[:2], "little") & ~Capability.PROTOCOL_41).to_bytes(2, "little") + payload[2:]
     client = Client()
+    with pytest.raises(UnsupportedClient):
+        client.send(payload)
+    assert b"#" not in client.login.failure(NO)
+
+
+def test_a_client_without_secure_connection_is_unsupported_too() -> None:
+    client = Client()
+    flags = Capability.PROTOCOL_41 | Capability.PLUGIN_AUTH
+    payload = struct.pack("<IIB23x", flags, 1 << 24, 45) + b"app\0" + b"scramble\0"
     with pytest.raises(UnsupportedClient):
         client.send(payload)
     assert b"#" not in client.login.failure(NO)
