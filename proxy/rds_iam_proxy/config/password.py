@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from mysql_wire.passwords import Verifier
-from pg_wire import scram
+from pg_wire.scram import ITERATIONS, SALT_BYTES
+from pg_wire.scram import Verifier as SCRAMVerifier
 
 SALT_SECRET = secrets.token_bytes(32)
 """Of this process: SCRAM's salts for clear passwords, and for names that nobody has, are made with it."""
@@ -60,12 +61,12 @@ class PasswordHash:
     """What is kept of a password, for each protocol; a part that is None is one that the hash does not have."""
 
     mysql: Verifier | None = field(repr=False)
-    scram: scram.Verifier | None = field(repr=False)
+    scram: SCRAMVerifier | None = field(repr=False)
 
     @classmethod
     def of(cls, password: bytes, salt: bytes) -> Self:
         """`salt`: for SCRAM, 16 bytes. Takes a millisecond."""
-        return cls(Verifier.of(password), scram.Verifier.of_passwords([password], salt))
+        return cls(Verifier.of(password), SCRAMVerifier.of_passwords([password], salt))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -93,12 +94,12 @@ class PasswordHash:
         return ",".join((*mysql, *(_SCRAM + text for text in texts)))
 
 
-def _accepted_scram(text: str) -> scram.Verifier:
+def _accepted_scram(text: str) -> SCRAMVerifier:
     """Of the usual make only: a client sees salt and iterations, and another make would tell that the user exists."""
-    verifier = scram.Verifier.parse(text)
-    if (verifier.iterations, len(verifier.salt)) != (scram.ITERATIONS, scram.SALT_BYTES):
+    verifier = SCRAMVerifier.parse(text)
+    if (verifier.iterations, len(verifier.salt)) != (ITERATIONS, SALT_BYTES):
         raise ValueError(
-            f"the SCRAM verifier must have {scram.ITERATIONS} iterations and a salt of {scram.SALT_BYTES} bytes, as"
+            f"the SCRAM verifier must have {ITERATIONS} iterations and a salt of {SALT_BYTES} bytes, as"
             " PostgreSQL makes them; hash-password makes one"
         )
     return verifier

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from mysql_wire.passwords import Verifier
-from pg_wire import scram
+from pg_wire.scram import Verifier as SCRAMVerifier
 
 from ..files import FileStamp
 from ..net.address import Address
@@ -88,7 +88,7 @@ class Account:
     verifiers: tuple[Verifier, ...] = field(repr=False)
     """Any of them is right: two while a password is being changed, none for a peer of the Unix socket."""
     db_user: str
-    scram: scram.Verifier | None = field(default=None, repr=False)
+    scram: SCRAMVerifier | None = field(default=None, repr=False)
     """The same passwords for PostgreSQL; None for a hash that has no part for it."""
     database: str | None = None
     """PostgreSQL: the one of clients that name none."""

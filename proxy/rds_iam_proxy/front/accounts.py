@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from mysql_wire.passwords import Verifier
-from pg_wire import scram
+from pg_wire.scram import ITERATIONS, Keys, salt_for
+from pg_wire.scram import Verifier as SCRAMVerifier
 
 from ..config import SALT_SECRET, Account
 from ..net.sockets import Peer
@@ -28,7 +29,7 @@ class Accounts:
             self._by_user.setdefault(account.user.encode(), []).append(account)
         # Checked like a real one, so that time and packets don't tell who has an account.
         self._dummy = (Verifier(native=random_bytes(20), sha2=random_bytes(32)),)
-        self._dummy_keys = scram.Keys(random_bytes(32), random_bytes(32))
+        self._dummy_keys = Keys(random_bytes(32), random_bytes(32))
         self._salt_secret = salt_secret
 
     def find(self, user: bytes, target: str) -> Account | None:
@@ -43,12 +44,12 @@ class Accounts:
         account = self.find(user, target)
         return (account and account.verifiers) or self._dummy
 
-    def scram(self, user: bytes, target: str) -> scram.Verifier:
+    def scram(self, user: bytes, target: str) -> SCRAMVerifier:
         """The same for SCRAM. The salt of a name that nobody has stays the same, as that of others does."""
         account = self.find(user, target)
         if account is not None and account.scram is not None:
             return account.scram
-        return scram.Verifier(scram.salt_for(self._salt_secret, user), scram.ITERATIONS, (self._dummy_keys,))
+        return SCRAMVerifier(salt_for(self._salt_secret, user), ITERATIONS, (self._dummy_keys,))
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:
