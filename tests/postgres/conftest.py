@@ -1,5 +1,6 @@
 """Fixtures: one proxy in front of each PostgreSQL server for all tests that leave it as it was."""
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,13 @@ def connect(proxy: RunningProxy, **options: Any) -> "psycopg.Connection[Any]":
         "autocommit": True,
     }
     return psycopg.connect(**{**given, **options})
+
+
+def no_check() -> ssl.SSLContext:
+    """Towards the proxy on this machine, whose certificate is its own."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from ..front.accounts import is_vouched_for
 from ..front.arrival import Arrival
 from ..front.ids import LiveSession
 from ..front.shared import Shared
+from ..front.tls import LocalTLS
 from ..logs import printable
 from ..rds.login import Order
 from ..rds.upstream import Upstream
@@ -89,13 +90,14 @@ class PostgresFront:
             raise refusals.broken_login(exc) from exc
 
     async def _read_answer(self, check: Check) -> Aside | None:
-        await self._start_direct_tls()
+        first = await self._stream.peek()
+        self._has_spoken = True
+        if self._arrival.tls is not None and first == bytes((TLS_HANDSHAKE_BYTE,)):
+            await self._start_direct_tls(self._arrival.tls)
         while True:
-            event = await next_event(self._stream, self._login)
-            self._has_spoken = True
-            match event:
-                case CancelRequest():
-                    return self._cancel(event)
+            match await next_event(self._stream, self._login):
+                case CancelRequest() as request:
+                    return self._cancel(request)
                 case StartTLS():
                     await self._start_tls()
                 case Send(packet):
@@ -165,12 +167,8 @@ class PostgresFront:
 
     # --- parts of the conversation ---
 
-    async def _start_direct_tls(self) -> None:
-        tls = self._arrival.tls
-        if tls is None or await self._stream.peek() != bytes((TLS_HANDSHAKE_BYTE,)):
-            return
+    async def _start_direct_tls(self, tls: LocalTLS) -> None:
         await self._stream.start_tls(tls.context, server_side=True)
-        self._has_spoken = True
         agreed = None if self._stream.tls is None else self._stream.tls.selected_alpn_protocol()
         self._login.direct_tls_established(agreed)
 
