@@ -22,7 +22,8 @@ def refused(proxy: RunningProxy, user: str = USER, password: str = PASSWORD, **o
     before = proxy.log_position()
     with PostgresClient(proxy.port) as client:
         error = client.refusal(user, password, **options)
-    (line,) = proxy.events("login refused", since=before)
+    line = proxy.wait_for("login refused", since=before)
+    assert proxy.events("login refused", since=before) == [line]
     assert (line["event"], line["code"], line["text"]) == ("login refused", error.sqlstate, error.text)
     assert error.severity == "FATAL"
     assert len(error.text.encode()) <= MAX_TEXT
@@ -148,10 +149,11 @@ def test_all_sessions_in_use(postgres_server: PostgresServer) -> None:
 def test_listener_that_requires_tls(postgres_server: PostgresServer) -> None:
     config = config_text(postgres_server).replace('target = "shop"\n', 'target = "shop"\ntls = "required"\n', 1)
     with running(config, key=postgres_server.key) as proxy:
-        assert refused(proxy) == (
-            "28000",
-            "rds-iam-proxy: this listener requires TLS; set sslmode=require in the client",
-        )
+        with PostgresClient(proxy.port) as client:
+            client.send(startup(USER))
+            error = client.read_error()
+        assert error.sqlstate == "28000"
+        assert error.text == "rds-iam-proxy: this listener requires TLS; set sslmode=require in the client"
         connect(proxy, sslmode="require").close()
 
 
