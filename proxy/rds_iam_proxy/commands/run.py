@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..config import Config, Listener
+from ..config import Account, Config, Engine, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
@@ -33,7 +33,17 @@ FIRST_TRY_SECONDS = 10.0
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
 _MAX_SOCKET_PATH = 103  # bytes, what fits into sockaddr_un everywhere
-_SOCKET = "mysql.sock"
+_POSTGRES_PORT = 5432
+_SOCKETS: Mapping[Engine, str] = {"mysql": "mysql.sock", "postgres": f".s.PGSQL.{_POSTGRES_PORT}"}
+"""libpq finds a socket by its folder and a port."""
+
+_OVERRIDING = frozenset(
+    {
+        *("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGSSLNEGOTIATION"),
+        *("PGSSLCERTMODE", "PGTARGETSESSIONATTRS", "PGGSSENCMODE", "PGREQUIRESSL", "PGREQUIREPEER", "PGPASSFILE"),
+    }
+)
+"""What would lead libpq elsewhere, or refuse a login through a socket of ours."""
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +62,18 @@ def run_job(job: Job, config: Config, password: str) -> int:
 
     Raises ConfigError.
     """
-    where = _folder_for_sockets(job.environ)
+    (target,) = config.targets.values()
+    socket_name = _SOCKETS[target.engine]
+    where = _folder_for_sockets(job.environ, socket_name)
     try:
         private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
     except OSError as exc:
         raise ConfigError([f"no folder for the socket in {where}: {exc.strerror}; set XDG_RUNTIME_DIR"]) from exc
     with private_folder as folder:
-        binds: tuple[Path | Address, ...] = (Path(folder) / _SOCKET, Address("127.0.0.1", 0))
+        binds: tuple[Path | Address, ...] = (Path(folder) / socket_name, Address("127.0.0.1", 0))
         private = replace(
             config,
-            listeners=tuple(Listener(bind, next(iter(config.targets))) for bind in binds),
+            listeners=tuple(Listener(bind, target.name) for bind in binds),
             accounts=tuple(replace(account, any_user=True) for account in config.accounts),
         )
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -78,7 +90,7 @@ async def _run(job: Job, config: Config, password: str) -> int:
         with suppress(TimeoutError):  # a job logs in once: it is to be greeted right at once
             async with asyncio.timeout(FIRST_TRY_SECONDS):
                 await service.first_tries()
-        environ = {**job.environ, **variables(service.addresses, config.accounts[0].db_user, password, job.prefix)}
+        environ = variables(service.addresses, config, password, job)
         try:
             code = await command.run(job.command, environ)
         except OSError as exc:
@@ -90,16 +102,37 @@ async def _run(job: Job, config: Config, password: str) -> int:
     return code
 
 
-def variables(addresses: Sequence[Address | Path], user: str, password: str, prefix: str) -> dict[str, str]:
-    """What the command gets: names of our own, and those that the stock clients read."""
+def variables(addresses: Sequence[Address | Path], config: Config, password: str, job: Job) -> dict[str, str]:
+    """The command's environment, with names of our own, and those that the stock clients read."""
+    (target,), (account,) = config.targets.values(), config.accounts
+    is_postgres = target.engine == "postgres"
+    kept = {name: value for name, value in job.environ.items() if not (is_postgres and name in _OVERRIDING)}
     path = next(address for address in addresses if isinstance(address, Path))
     address = next(address for address in addresses if isinstance(address, Address))
     port = str(address.port)
-    ours = {"HOST": address.host, "PORT": port, "SOCKET": str(path), "USER": user, "PASSWORD": password}
-    return {f"{prefix}{name}": value for name, value in ours.items()} | {
-        "MYSQL_UNIX_PORT": str(path),
-        "MYSQL_TCP_PORT": port,
-        "MYSQL_PWD": password,
+    ours = {"HOST": address.host, "PORT": port, "SOCKET": str(path), "USER": account.db_user, "PASSWORD": password}
+    named = {f"{job.prefix}{name}": value for name, value in ours.items()}
+    if is_postgres:
+        return kept | named | _of_libpq(path, account, password)
+    return (
+        kept
+        | named
+        | {
+            "MYSQL_UNIX_PORT": str(path),
+            "MYSQL_TCP_PORT": port,
+            "MYSQL_PWD": password,
+        }
+    )
+
+
+def _of_libpq(path: Path, account: Account, password: str) -> dict[str, str]:
+    database = {} if account.database is None else {"PGDATABASE": account.database}
+    return database | {
+        "PGHOST": str(path.parent),
+        "PGPORT": str(_POSTGRES_PORT),
+        "PGUSER": account.db_user,
+        "PGPASSWORD": password,
+        "PGSSLMODE": "disable",
     }
 
 
@@ -160,10 +193,10 @@ async def _sweep(service: Service) -> None:
         service.tell_again()
 
 
-def _folder_for_sockets(environ: Mapping[str, str]) -> str:
+def _folder_for_sockets(environ: Mapping[str, str], name: str) -> str:
     """The user's own folder in memory, if there is one; never one whose name is too long for a socket's path."""
     for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
-        room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{_SOCKET}")
+        room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{name}")
         if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
             return folder
     return "/tmp"  # noqa: S108 - a folder in it is made, which only this user can enter

@@ -59,8 +59,9 @@ class TargetTable(Table):
         required=True,
     )
     engine: kinds.EngineName | None = row(
-        "What the database speaks: `mysql` (MariaDB, too) or `postgres`.",
-        default="postgres where the endpoint's port is 5432, else mysql",
+        "What the database speaks: `mysql` (MariaDB, too) or `postgres`, which is the default where the endpoint's"
+        " port is 5432.",
+        default="mysql",
     )
     dial: kinds.RemoteAddress | None = row(
         "Where to connect instead: the near end of a tunnel.", default="the endpoint"

@@ -114,6 +114,13 @@ class RDSLogin:
         return self._login.identity
 
     @property
+    def version(self) -> str:
+        """RDS's, fit to be shown; empty until its greeting has come."""
+        if self.identity is None:
+            return ""
+        return f"{'MariaDB' if self.identity.is_mariadb else 'MySQL'}, version {printable(self.identity.version)}"
+
+    @property
     def tls(self) -> ssl.SSLSocket | None:
         """The connection's TLS, while it is open."""
         return self._attempt.tls

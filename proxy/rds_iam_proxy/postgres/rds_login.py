@@ -94,6 +94,11 @@ class RDSLogin:
         return self._attempt.certificate_expires
 
     @property
+    def version(self) -> str:
+        """RDS's, fit to be shown; empty until it has let us in."""
+        return f"PostgreSQL, version {self._learning.version}" if self._learning.has_answered else ""
+
+    @property
     def tls(self) -> ssl.SSLSocket | None:
         """The connection's TLS, while it is open."""
         return self._attempt.tls

@@ -19,8 +19,8 @@ POSTGRES = (
         " role, for which PostgreSQL asks the same. The proxy sent no token.",
         "Run the statement in the text as an administrator, but see first whose password it may cost: members of"
         " members count, so **a role that was granted to another one takes that one's password login away**, and from"
-        " PostgreSQL 16 on whoever creates a role is its member. Create roles for IAM as a role that nobody logs in as"
-        " with a password. Names are case-sensitive; `\\du` in psql shows the roles and what they are members of.",
+        " PostgreSQL 16 on whoever creates a role is its member. `rds-iam-proxy grants` prints statements that keep the"
+        " master user's. Names are case-sensitive; `\\du` in psql shows the roles and what they are members of.",
     ),
     Symptom(
         "no-hba-line",
