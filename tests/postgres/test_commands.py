@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -38,11 +39,23 @@ def flags(server: PostgresServer, *, db_user: str = "user_batch") -> list[str]:
 def test_check_shows_each_step(postgres_server: PostgresServer, tmp_path: Path) -> None:
     (tmp_path / "proxy.toml").write_text(config_text(postgres_server))
     done = command(postgres_server, tmp_path, "check", "--config", str(tmp_path / "proxy.toml"), "--json")
-    steps = {line["step"]: line for line in map(json.loads, done.stdout.splitlines()) if "step" in line}
+    steps = {step["step"]: step for part in _lists(json.loads(done.stdout)) for step in part}
     assert steps["TCP"]["status"] == steps["TLS"]["status"] == steps["token"]["status"] == "ok", done.stdout
     assert f"PostgreSQL, version {postgres_server.name.partition('-')[2]}." in steps["login"]["text"]
     assert steps["query"]["text"].startswith("SELECT current_user says user_batch")
     assert "greeting" not in steps
+
+
+def _lists(found: object) -> Iterator[list[dict[str, str]]]:
+    """The lists of steps, wherever they are."""
+    if isinstance(found, dict):
+        for value in found.values():
+            yield from _lists(value)
+    elif isinstance(found, list) and found and "step" in found[0]:
+        yield found
+    elif isinstance(found, list):
+        for value in found:
+            yield from _lists(value)
 
 
 def test_check_says_what_to_do(postgres_server: PostgresServer, tmp_path: Path) -> None:

@@ -79,11 +79,11 @@ def _of_mysql(db_user: str) -> str:
 
 
 def _of_postgres(db_user: str) -> str:
-    """From PostgreSQL 16 on whoever creates a role is its member, and members of members of rds_iam need a token too."""
+    """From PostgreSQL 16 on whoever creates a role is its member; members of members of rds_iam need a token, too."""
     name = _identifier(db_user)
     return (
-        "-- Members of rds_iam log in with tokens only, and members of members count: never GRANT this user to one that\n"
-        "-- logs in with a password. From PostgreSQL 16 on whoever creates a user is a member of it, the master user\n"
+        "-- Members of rds_iam log in with tokens only, and members of members count: never GRANT this user to one\n"
+        "-- that logs in with a password. From PostgreSQL 16 on whoever creates a user is a member of it, the master user\n"
         "-- too, and could no longer log in with its password. So a role between creates it, and is dropped then.\n"
         "CREATE ROLE iam_user_maker CREATEROLE;\n"
         "GRANT iam_user_maker TO CURRENT_USER;\n"
