@@ -73,7 +73,7 @@ def server_login(data: bytes) -> None:
         method=Method.PASSWORD if flags & 8 else Method.SCRAM_SHA_256,
     )
     login = ServerLogin(lambda _: NOBODY, offer, nonce=lambda: b"n" * 24)
-    rest = b"".join(choices.blocks())
+    rest = choices.rest()
     with suppress(RemoteProtocolError):
         if flags & 16:
             login.direct_tls_established("postgresql" if flags & 32 else None)

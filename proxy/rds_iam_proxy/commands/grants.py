@@ -83,8 +83,8 @@ def _of_postgres(db_user: str) -> str:
     name = _identifier(db_user)
     return (
         "-- Members of rds_iam log in with tokens only, and members of members count: never GRANT this user to one\n"
-        "-- that logs in with a password. From PostgreSQL 16 on whoever creates a user is a member of it, the master user\n"
-        "-- too, and could no longer log in with its password. So a role between creates it, and is dropped then.\n"
+        "-- that logs in with a password. From PostgreSQL 16 on whoever creates a user is a member of it, the master\n"
+        "-- user too, and could no longer log in with its password: so a role between does it, and is dropped then.\n"
         "CREATE ROLE iam_user_maker CREATEROLE;\n"
         "GRANT iam_user_maker TO CURRENT_USER;\n"
         "SET ROLE iam_user_maker;\n"
