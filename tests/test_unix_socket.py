@@ -50,7 +50,8 @@ def test_login_by_password_through_the_socket(real_server: RealServer, tmp_path:
         with pytest.raises(pymysql.err.OperationalError) as caught:
             connect(path, password="wrong")
         assert caught.value.args[0] == 1045
-        (refused,) = proxy.events("login refused")
+        refused = proxy.wait_for("login refused")
+        assert len(proxy.events("login refused")) == 1
         assert (refused["peer"], refused["pid"]) == (f"uid:{os.geteuid()}", os.getpid())
         assert proxy.stop() == 0
         ended = proxy.events("session ended")[0]

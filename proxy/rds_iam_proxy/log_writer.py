@@ -24,7 +24,7 @@ class LogWriter:
         *,
         most: int = MAX_WAITING_CHARACTERS,
     ) -> None:
-        """`write` may block, and raises OSError or ValueError if nobody reads any more. Both run in the thread."""
+        """`write` may block, and raises an exception if nobody reads any more. Both run in the thread."""
         self.dropped = 0
         """Lines that nobody will read, since the start."""
         self._write = write
@@ -62,11 +62,11 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             lines, untold = self._take()
-            noted = [*lines, self._note(untold)] if untold else lines
             try:
+                noted = [*lines, self._note(untold)] if untold else lines
                 self._write("".join(f"{line}\n" for line in noted))
                 was_written = True
-            except (OSError, ValueError):  # nobody reads any more; ValueError: the stream has been closed
+            except Exception:  # nobody reads any more; and a thread that dies would lose all later lines
                 was_written = False
             with self._changed:
                 self._is_writing = False

@@ -21,7 +21,7 @@ _MAX_FIELD = 2000
 _FIELDS = "rds_iam_proxy_fields"
 _OURS = "rds_iam_proxy"
 # At DEBUG, botocore logs signatures and session tokens.
-_KEPT_QUIET = ("boto3", "botocore", "botocore.tokens", "urllib3")
+_KEPT_QUIET = ("boto3", "botocore", "urllib3")
 
 
 def escaped(text: str) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from rds_iam_proxy.admin.connections import MAX_CONNECTIONS, SILENT_SECONDS, HTTPServer, answer
@@ -35,6 +36,7 @@ class Bench:
         app = web.Application()
         app.router.add_get("/now", self._now)
         app.router.add_get("/later", self._later)
+        app.router.add_get("/long", self._long)
         app.router.add_get("/broken", self._broken)
         self.server = HTTPServer(app, now=self.clock)
 
@@ -45,6 +47,10 @@ class Bench:
         self.asked.set()
         await self.gate.wait()
         return answer({"said": "later"})
+
+    async def _long(self, _: web.Request) -> web.Response:
+        self.asked.set()
+        return web.Response(body=bytes(64 << 20))
 
     async def _broken(self, _: web.Request) -> web.Response:
         raise ZeroDivisionError("secret")
@@ -108,6 +114,30 @@ async def test_a_request_that_takes_long_is_answered() -> None:
         bench.server.sweep()
         bench.gate.set()
         assert b"later" in await asked
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_one_that_reads_no_answer_is_cut(make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(_read_no_answer())
+
+
+async def _read_no_answer() -> None:
+    bench = Bench()
+    async with bench.running():
+        sock = socket.create_connection(("127.0.0.1", bench.port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(SECONDS):
+            await bench.asked.wait()
+            (unread,) = bench.server._open
+            await bench.ask("/now")
+            assert unread in bench.server._open
+            bench.clock.now += SILENT_SECONDS
+            bench.server.sweep()
+            await bench.ask("/now")
+            assert unread not in bench.server._open
+        sock.close()
 
 
 async def test_silent_ones_take_no_room_from_those_who_ask() -> None:

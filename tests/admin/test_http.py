@@ -85,7 +85,7 @@ def test_a_session_is_ended_with_the_token_only(running: tuple[RunningProxy, Adm
         with pytest.raises(pymysql.err.MySQLError):
             session.ping(reconnect=False)
     eventually(lambda: admin.end_session(number) == 404)
-    ended = [line for line in proxy.events("session ended") if line["id"] == number]
+    ended = eventually(lambda: [line for line in proxy.events("session ended") if line["id"] == number])
     assert ended[0]["why"] == "ended on the status page"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 from admin.browser import DESKTOP, PHONE, Scheme, need_chromium, open_page
 from admin.ground import (
     HOSTILE,
+    PASSWORD,
     Admin,
     RunningProxy,
     account_text,
@@ -198,6 +200,29 @@ def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> No
                 if size == PHONE:
                     page.evaluate("document.querySelector('#sessions-title').scrollIntoView()")
                     shoot(page, f"{name}-sessions")
+
+
+def test_a_refused_reload_is_a_banner_until_one_works(rds: EmbeddedRDS, tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.touch(mode=0o600)
+    password.write_text(PASSWORD)
+    account = account_text("legacy_app").replace(
+        'password_env = "LEGACY_APP_PASSWORD"', f'password_file = "{password}"'
+    )
+    with (
+        proxy_with_admin(rds, target_text("shop", rds) + account, tmp_path) as (proxy, admin),
+        open_page(admin.url) as page,
+    ):
+        expect(page.locator("#state")).to_have_text("ready")
+        expect(page.locator("#reload")).to_be_hidden()
+        password.chmod(0o644)
+        proxy.process.send_signal(signal.SIGHUP)
+        expect(page.locator("#reload")).to_contain_text("was refused; all stayed as it was: accounts[0].password_file")
+        assert "rds_iam_proxy_last_reload_successful 0.0" in admin.ask("/metrics")[2]
+        password.chmod(0o600)
+        proxy.process.send_signal(signal.SIGHUP)
+        expect(page.locator("#reload")).to_be_hidden()
+        assert "rds_iam_proxy_last_reload_successful 1.0" in admin.ask("/metrics")[2]
 
 
 class Crowd:

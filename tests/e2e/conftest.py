@@ -66,6 +66,7 @@ def refused_once(
     """The ERR packet of a login and its one log line, which tell the same."""
     before = proxy.log_position()
     error = refusal(proxy.port, user, password, **options)
+    proxy.wait_for("login refused", since=before)  # its thread may be a moment later than the answer
     (line,) = (entry for entry in proxy.events(since=before) if is_about_a_login(entry))
     assert line["event"] == "login refused"
     assert (line["code"], line["text"], line["peer"]) == (error.code, error.text, "127.0.0.1")

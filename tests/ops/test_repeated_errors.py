@@ -16,6 +16,7 @@ def test_error_that_comes_again_is_counted_and_told_in_the_end(mysql_9_7: RealSe
         for user in ("legacy_app", "legacy_app", "stranger", "legacy_app"):
             with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
                 proxy.connect(user=user, password="wrong")
+        proxy.wait_for("login refused", count=2)
         assert [line["user"] for line in proxy.events("login refused")] == ["legacy_app", "stranger"]
         assert proxy.events("login refused again") == []
         assert proxy.stop() == 0

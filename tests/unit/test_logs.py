@@ -35,7 +35,7 @@ class Closed(io.StringIO):
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
     root = logging.getLogger()
-    names = ("rds_iam_proxy", "boto3", "botocore", "botocore.tokens", "urllib3")
+    names = ("rds_iam_proxy", "boto3", "botocore", "urllib3")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers, level = list(root.handlers), root.level
     yield
@@ -214,12 +214,6 @@ def test_reload_of_the_log_keeps_its_writer_and_what_waits_there() -> None:
     first, second = written(stream).splitlines()
     assert first.endswith("as text")
     assert json.loads(second)["event"] == "as json"
-
-
-def test_logger_of_tokens_says_nothing_below_warnings() -> None:
-    logging.getLogger("botocore.tokens").setLevel(logging.DEBUG)  # as botocore.set_stream_logger would
-    setup("json", "debug", io.StringIO())
-    assert logging.getLogger("botocore.tokens").level == logging.WARNING
 
 
 def test_what_the_documents_say_of_dropped_lines_is_what_the_log_says() -> None:

@@ -70,13 +70,13 @@ class HTTPServer:
     def sweep(self) -> None:
         """Close what has been silent for too long; to be called once a second or so."""
         for connection in [one for one in self._open if one.silent_for(self._now()) >= SILENT_SECONDS]:
-            connection.force_close()
+            connection.cut()
 
     def _make_room(self) -> None:
         while len(self._open) >= MAX_CONNECTIONS:
             longest = max(self._open, key=lambda one: one.silent_for(self._now()))
             self._open.discard(longest)
-            longest.force_close()
+            longest.cut()
 
     def _connection(self) -> "_Connection":
         server = self._runner.server
@@ -108,6 +108,13 @@ class _Connection(web.RequestHandler):
 
     def silent_for(self, now: float) -> float:
         return 0.0 if self.silent_since is None else now - self.silent_since
+
+    def cut(self) -> None:
+        """Whatever is still to be sent: who reads nothing would keep it open."""
+        transport = self.transport  # force_close forgets it
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._among.add(self)

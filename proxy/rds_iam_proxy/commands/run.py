@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,11 @@ from ..config import Account, Config, Engine, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
+from ..net.sockets import has_unix_sockets
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
-from .serve import new_event_loop
+from ..threads import future_in_thread
+from .serve import new_event_loop, on_signal
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, as shells have them."""
@@ -70,7 +73,9 @@ def run_job(job: Job, config: Config, password: str) -> int:
     except OSError as exc:
         raise ConfigError([f"no folder for the socket in {where}: {exc.strerror}; set XDG_RUNTIME_DIR"]) from exc
     with private_folder as folder:
-        binds: tuple[Path | Address, ...] = (Path(folder) / socket_name, Address("127.0.0.1", 0))
+        binds: list[Path | Address] = [Address("127.0.0.1", 0)]
+        if has_unix_sockets():
+            binds.insert(0, Path(folder) / socket_name)
         private = replace(
             config,
             listeners=tuple(Listener(bind, target.name) for bind in binds),
@@ -105,31 +110,26 @@ async def _run(job: Job, config: Config, password: str) -> int:
 def variables(addresses: Sequence[Address | Path], config: Config, password: str, job: Job) -> dict[str, str]:
     """The command's environment, with names of our own, and those that the stock clients read."""
     (target,), (account,) = config.targets.values(), config.accounts
-    is_postgres = target.engine == "postgres"
-    kept = {name: value for name, value in job.environ.items() if not (is_postgres and name in _OVERRIDING)}
-    path = next(address for address in addresses if isinstance(address, Path))
     address = next(address for address in addresses if isinstance(address, Address))
-    port = str(address.port)
-    ours = {"HOST": address.host, "PORT": port, "SOCKET": str(path), "USER": account.db_user, "PASSWORD": password}
+    path = next((address for address in addresses if isinstance(address, Path)), None)  # none on Windows
+    ours = {"HOST": address.host, "PORT": str(address.port), "USER": account.db_user, "PASSWORD": password}
+    if path is not None:
+        ours["SOCKET"] = str(path)
     named = {f"{job.prefix}{name}": value for name, value in ours.items()}
-    if is_postgres:
-        return kept | named | _of_libpq(path, account, password)
-    return (
-        kept
-        | named
-        | {
-            "MYSQL_UNIX_PORT": str(path),
-            "MYSQL_TCP_PORT": port,
-            "MYSQL_PWD": password,
-        }
-    )
+    if target.engine == "postgres":
+        kept = {name: value for name, value in job.environ.items() if name not in _OVERRIDING}
+        return kept | named | _of_libpq(address, path, account, password)
+    stock = {"MYSQL_TCP_PORT": str(address.port), "MYSQL_PWD": password}
+    return {**job.environ, **named, **stock} | ({} if path is None else {"MYSQL_UNIX_PORT": str(path)})
 
 
-def _of_libpq(path: Path, account: Account, password: str) -> dict[str, str]:
+def _of_libpq(address: Address, path: Path | None, account: Account, password: str) -> dict[str, str]:
+    """It finds a socket by its folder and a port."""
+    host, port = (address.host, address.port) if path is None else (path.parent, _POSTGRES_PORT)
     database = {} if account.database is None else {"PGDATABASE": account.database}
     return database | {
-        "PGHOST": str(path.parent),
-        "PGPORT": str(_POSTGRES_PORT),
+        "PGHOST": str(host),
+        "PGPORT": str(port),
         "PGUSER": account.db_user,
         "PGPASSWORD": password,
         "PGSSLMODE": "disable",
@@ -141,7 +141,7 @@ class _Command:
 
     def __init__(self) -> None:
         self.stop_now = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._early: list[signal.Signals] = []  # those that came while the command was being started
 
     def watch_signals(self) -> None:
@@ -149,17 +149,21 @@ class _Command:
         for name in _PASSED_ON:
             number = getattr(signal, name, None)
             if number is not None:
-                with suppress(NotImplementedError):  # Windows
-                    loop.add_signal_handler(number, partial(self._on_signal, number))
+                on_signal(loop, number, partial(self._on_signal, number))
 
     async def run(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         """Its exit code, 128 + n if signal n ended it. Raises OSError when it cannot be run."""
-        self._process = await asyncio.create_subprocess_exec(*command, env=environ)
-        for number in self._early:
-            self._on_signal(number)
-        code = await self._process.wait()
+        process = self._start(command, environ)
+        code = await future_in_thread(process.wait, "command")
         event(log, logging.INFO, "command ended", code=code)
         return code if code >= 0 else 128 - code
+
+    def _start(self, command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """Not by asyncio: on Windows a loop that waits for sockets starts no process."""
+        process = self._process = subprocess.Popen(command, env=environ)
+        for number in self._early:
+            self._on_signal(number)
+        return process
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -174,6 +178,8 @@ class _Command:
 
 def _in_foreground() -> bool:
     """Whether what is typed at the terminal goes to us, and so to the command, which is of the same process group."""
+    if not hasattr(os, "tcgetpgrp"):  # Windows: everybody in the console gets it
+        return True
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -4,7 +4,20 @@ What others need of it stands in `values`; reading it (`load`) is for `cli`, and
 """
 
 from .password import SALT_SECRET
-from .values import Account, Admin, AuthMode, Config, Engine, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .values import (
+    Account,
+    Admin,
+    AuthMode,
+    Config,
+    Engine,
+    Listener,
+    Log,
+    LogFormat,
+    LogLevel,
+    Sharing,
+    Target,
+    TLSMode,
+)
 
 __all__ = [
     "SALT_SECRET",
@@ -17,6 +30,7 @@ __all__ = [
     "Log",
     "LogFormat",
     "LogLevel",
+    "Sharing",
     "TLSMode",
     "Target",
 ]

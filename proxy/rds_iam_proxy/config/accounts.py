@@ -1,6 +1,5 @@
 """`[[accounts]]`: from the table to the value, with the passwords where they are kept."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,12 +8,11 @@ from pg_wire import scram
 
 from .password import SALT_SECRET, PasswordHash, password_fault, without_line_end
 from .reading import Entry, Reading
-from .surroundings import Surroundings, read_secret
+from .surroundings import Surroundings, read_secret, read_variable
 from .tables import AccountTable
 from .values import Account, Engine
 
 _MAX_PASSWORD_FILE = 4096
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _NEXT = "next_"
 _PASSWORD_SOURCES = ("password_env", "password_file", "password_hash")
 
@@ -116,13 +114,14 @@ def _password(entry: Entry[AccountTable], prefix: str, reading: Reading) -> dict
     sources = _sources(entry, prefix)
     if len(sources) > 1:
         others = " and ".join(map(place.short, sources[1:]))
-        reading.fault(place.key(sources[0]), f"and {others}: each password is given in one way; keep one of them")
+        text = f"together with {others}; each password is given in one way, keep one of them"
+        reading.fault(place.key(sources[0]), text)
     if len(sources) != 1:
         return {}
     value = getattr(entry.table, sources[0])
     try:
         if isinstance(value, str):
-            return {sources[0]: _from_variable(value, reading.around)}
+            return {sources[0]: _accepted(read_variable(value, reading.around))}
         if isinstance(value, Path):
             return {sources[0]: _from_file(value, reading.around)}
     except ValueError as exc:
@@ -145,15 +144,6 @@ def _uid(entry: Entry[AccountTable], reading: Reading) -> int | None:
     except KeyError:
         reading.fault(spot, f"this machine has no user called {name}")
         return None
-
-
-def _from_variable(name: str, around: Surroundings) -> bytes:
-    # A password put here by mistake must not be shown, so only what looks like a variable's name is.
-    shown = name if _VARIABLE.fullmatch(name) else "named here (not shown: it may be a password)"
-    value = around.environ.get(name)
-    if value is None:
-        raise ValueError(f"the environment variable {shown} is not set; set it to the password")
-    return _accepted(value.encode("utf-8", "surrogateescape"))
 
 
 def _from_file(path: Path, around: Surroundings) -> bytes:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from ..config import AuthMode
+from ..config.values import AuthMode
 from ..net.sockets import Peer
 from ..net.stream import Stream
+from .slots import LoginSlot
 from .tls import LocalTLS
 
 
@@ -20,5 +21,6 @@ class Arrival:
     """The name of the listener's target."""
     tls: LocalTLS | None
     """None: the listener offers none."""
+    slot: LoginSlot = field(repr=False)
     auth: AuthMode = "auto"
-    """How the listener wants passwords proved."""
+    """By which method the listener asks for passwords."""

@@ -1,6 +1,7 @@
 """A PostgreSQL client's conversation: TLS, startup parameters, password, and what it needs to cancel later."""
 
 import secrets
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +26,7 @@ from ..front.accounts import is_vouched_for
 from ..front.arrival import Arrival
 from ..front.ids import LiveSession
 from ..front.shared import Shared
-from ..front.tls import LocalTLS
+from ..front.tls import CLIENT_TLS, LocalTLS, handshake_failure
 from ..logs import printable
 from ..rds.login import Order
 from ..rds.upstream import Upstream
@@ -160,7 +161,12 @@ class PostgresFront:
         """Who has said nothing does not listen."""
         response = refusals.error_response(error)
         packet = self._login.failure(response)
-        return Refusal(packet if self._has_spoken else b"", response.report.sqlstate)
+        listens = self._has_spoken and error.reason != CLIENT_TLS
+        return Refusal(packet if listens else b"", response.report.sqlstate)
+
+    async def stay(self, rds: PostgresSession) -> bool:
+        """Nobody logs in once more."""
+        return False
 
     def farewell(self, error: LoginError) -> bytes:
         return farewells.between_commands(error)
@@ -168,7 +174,7 @@ class PostgresFront:
     # --- parts of the conversation ---
 
     async def _start_direct_tls(self, tls: LocalTLS) -> None:
-        await self._stream.start_tls(tls.context, server_side=True)
+        await self._handshake(tls)
         agreed = None if self._stream.tls is None else self._stream.tls.selected_alpn_protocol()
         self._login.direct_tls_established(agreed)
 
@@ -177,8 +183,14 @@ class PostgresFront:
         tls = self._arrival.tls
         if tls is not None:
             await self._stream.write(TLS_ACCEPTED)
-            await self._stream.start_tls(tls.context, server_side=True)
+            await self._handshake(tls)
             self._login.tls_established()
+
+    async def _handshake(self, tls: LocalTLS) -> None:
+        try:
+            await self._stream.start_tls(tls.context, server_side=True)
+        except ssl.SSLError as exc:
+            raise handshake_failure(exc) from exc
 
     def _requested(self) -> bool:
         """The startup packet is there. True: nothing need be asked."""

@@ -1,4 +1,4 @@
-"""SIGHUP: a reload, or the end of the terminal that the proxy was started in. From the first moment on."""
+"""SIGHUP: a reload, or the end of the terminal that the proxy runs in the foreground of. From the first moment on."""
 
 import asyncio
 import os
@@ -20,8 +20,9 @@ class Hangup:
         self._had_terminal = False
         self._before: Any = None
         if hasattr(signal, "SIGHUP"):
-            # nohup has it ignored: then the proxy is to outlive its terminal.
-            self._had_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+            # nohup has it ignored, and a shell's `&` puts it in the background: then it is to outlive its terminal.
+            is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            self._had_terminal = not is_ignored and _is_in_foreground()
             with suppress(ValueError):  # not in the main thread
                 self._before = signal.signal(signal.SIGHUP, self._early)
 
@@ -61,3 +62,16 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_in_foreground() -> bool:
+    try:
+        terminal = os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

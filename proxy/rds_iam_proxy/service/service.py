@@ -12,8 +12,9 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
-from ..config import AuthMode, Config
+from ..config import Config
 from ..config import Listener as ListenerConfig
+from ..config.values import AuthMode
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
 from ..front.accounts import Accounts
@@ -21,6 +22,7 @@ from ..front.arrival import Arrival
 from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
+from ..front.slots import LoginSlot, LoginSlots
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
 from ..net.address import Address
@@ -30,9 +32,11 @@ from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
 from ..stats.target import TargetWatch
-from .acceptor import MAX_LOGINS, Listener
-from .descriptors import room_for_clients
+from .acceptor import Listener
+from .budgets import LoginBudget
+from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
+from .system import say_what_is_missing
 from .systemd import LentSockets
 from .wiring import Wiring, wire
 
@@ -61,7 +65,7 @@ class _Door:
     dialect: Dialect[Any]
     """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
-    auth: AuthMode = "auto"
+    auth: AuthMode
     task: asyncio.Task[None] | None = None
 
 
@@ -80,8 +84,9 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(MAX_LOGINS)
+        self._talking: dict[LoginBudget, asyncio.Task[None]] = {}
         self._max_clients = _room_for(config)
+        self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._new_watch = new_watch
         self._wiring = wire(config, self.spawn, new_watch=new_watch)
@@ -114,7 +119,9 @@ class Service:
 
     def start(self) -> None:
         """Listen. Raises ConfigError."""
+        say_what_is_missing(self._config)
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
+        self._join_fleets()
         self._start_probes()
 
     async def first_tries(self) -> None:
@@ -140,6 +147,7 @@ class Service:
             self._close_door(self._doors.pop(key))
         self._config, self._wiring = config, wiring
         self._open_doors(config, wiring, new)
+        self._join_fleets()
         self._start_probes()
 
     def tell_again(self, *, at_once: bool = False) -> None:
@@ -250,11 +258,11 @@ class Service:
             if door.task is not None:
                 door.task.cancel()
 
-    def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
-        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+    def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
+        def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, door.auth)
-            session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot, door.auth)
+            session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session
@@ -267,6 +275,17 @@ class Service:
 
     def _has_room(self) -> bool:
         return len(self.clients) < self._max_clients
+
+    # --- fleets ---
+
+    def _join_fleets(self) -> None:
+        """Talk with the store about each shared budget; leave those that are gone."""
+        wanted = {budget for budget in self._wiring.budgets.values() if budget.member is not None}
+        for budget in self._talking.keys() - wanted:
+            self._talking.pop(budget).cancel()
+        for budget in wanted - self._talking.keys():
+            if budget.member is not None:
+                self._talking[budget] = self.spawn(budget.member.run(budget.limiter))
 
     # --- probes ---
 

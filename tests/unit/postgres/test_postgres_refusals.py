@@ -88,7 +88,6 @@ def test_who_is_asked_for_no_token(asked: AuthenticationOk | AuthenticationSASL 
         (refusals.broken_login(NotAuthorized("x")), "28000"),
         (refusals.broken_login(TLSRequired("x")), "28000"),
         (Denied("postgres-replication"), "42501"),
-        (Denied("too-many-failures"), "28P01"),
         (Denied("login-timeout"), "57014"),
         (Draining("stopping"), "57P03"),
         (Limited("no-room"), "53300"),

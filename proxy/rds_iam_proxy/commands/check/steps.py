@@ -16,7 +16,6 @@ from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
 from ...rds.login import Step, Way
-from ...rds.upstream import LOGIN_SECONDS
 from .engines import login_of, steps_of
 from .report import Finding, Status
 
@@ -67,11 +66,11 @@ async def log_in(
     login = login_of(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, on_step)
     failure: LoginError | None = None
     try:
-        async with asyncio.timeout(LOGIN_SECONDS):
+        async with asyncio.timeout(target.login_timeout):
             session = await login.run(lambda: None)
         await session.quit()
     except TimeoutError:
-        failure = failures.no_answer(target, login.step, LOGIN_SECONDS)
+        failure = failures.no_answer(target, login.step, target.login_timeout)
     except LoginError as exc:
         failure = exc
     if failure is not None:
