@@ -17,7 +17,7 @@ from rds_iam_proxy.cli import app as cli
 from rds_iam_proxy.cli.programs import OnReady, Programs
 from rds_iam_proxy.commands.connect_lines import connect_lines
 from rds_iam_proxy.commands.hash_password import hash_password
-from rds_iam_proxy.config import Config
+from rds_iam_proxy.config import Config, Engine
 from rds_iam_proxy.config.password import random_password
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.logs import flush
@@ -67,7 +67,8 @@ class Started:
         on_ready((Address("127.0.0.1", 40123),))
         return self.code
 
-    def _demo(self, listen: Address | None, once: bool) -> int:
+    def _demo(self, listen: Address | None, once: bool, engine: Engine) -> int:
+        assert engine == "mysql"
         self.demo = (listen, once)
         return self.code
 
