@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from .. import __version__
 from ..limits.shared_budget import Source
+from ..rds.tunnel.tunnel import State, Tunnel
 from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..session.view import Activity
@@ -33,6 +34,7 @@ class TargetNumbers:
     watch: TargetWatch
     health: Health
     breaker_open: bool
+    tunnel: Tunnel | None
     sessions: Mapping[Activity, int]
     max_sessions: int
     rate: float
@@ -159,6 +161,18 @@ def _logins(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         "1 while logins fail at once, because the target could not be reached.",
         ["target"],
         (([t.name], float(t.breaker_open)) for t in targets),
+    )
+    yield _gauge(
+        "tunnel_open",
+        "1 while the target's own tunnel is open; none without one.",
+        ["target"],
+        (([t.name], float(t.tunnel.state is State.OPEN)) for t in targets if t.tunnel is not None),
+    )
+    yield _counter(
+        "tunnel_starts",
+        "How often the tunnel's program was started.",
+        ["target"],
+        (([t.name], float(t.tunnel.starts)) for t in targets if t.tunnel is not None),
     )
     yield _gauge(
         "last_login_timestamp_seconds",

@@ -8,6 +8,7 @@ from typing import Any
 from .. import __version__
 from ..limits.shared_budget import Source
 from ..logs import dropped_lines, escaped, printable
+from ..rds.tunnel.tunnel import Tunnel
 from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..service.wiring import Route
@@ -87,6 +88,7 @@ class Status:
             "name": name,
             "endpoint": str(target.address),
             "dial": str(target.dial) if target.dial != target.address else None,
+            "tunnel": _tunnel(upstream.tunnel),
             "region": target.region,
             "health": str(health),
             "why": _line(why),
@@ -109,6 +111,13 @@ class Status:
             "history": self._board.history.of(name),
             "points_taken": self._board.history.taken,
         }
+
+
+def _tunnel(tunnel: Tunnel | None) -> dict[str, Any] | None:
+    if tunnel is None:
+        return None
+    why = "" if tunnel.failure is None else _line(tunnel.failure.text)
+    return {"way": str(tunnel), "state": str(tunnel.state), "starts": tunnel.starts, "said": tunnel.said, "why": why}
 
 
 def _budget_status(budget: LoginBudget) -> dict[str, Any]:
@@ -144,6 +153,7 @@ def _target_numbers(name: str, route: Route, views: list[SessionView]) -> Target
         watch=route.upstream.watch,
         health=health_of(route)[0],
         breaker_open=route.upstream.breaker_open,
+        tunnel=route.upstream.tunnel,
         sessions=Counter(view.activity for view in views if view.target == name),
         max_sessions=route.upstream.target.max_sessions,
         rate=route.upstream.limiter.rate,

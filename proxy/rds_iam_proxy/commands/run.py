@@ -22,7 +22,7 @@ from ..config import Account, Config, Engine, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
-from ..net.sockets import has_unix_sockets
+from ..net.sockets import folder_for, has_unix_sockets
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
 from ..threads import future_in_thread
@@ -35,7 +35,6 @@ FIRST_TRY_SECONDS = 10.0
 
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
-_MAX_SOCKET_PATH = 103  # bytes, what fits into sockaddr_un everywhere
 _POSTGRES_PORT = 5432
 _SOCKETS: Mapping[Engine, str] = {"mysql": "mysql.sock", "postgres": f".s.PGSQL.{_POSTGRES_PORT}"}
 """libpq finds a socket by its folder and a port."""
@@ -67,7 +66,7 @@ def run_job(job: Job, config: Config, password: str) -> int:
     """
     (target,) = config.targets.values()
     socket_name = _SOCKETS[target.engine]
-    where = _folder_for_sockets(job.environ, socket_name)
+    where = folder_for(f"rds-iam-proxy-12345678/{socket_name}", job.environ) or tempfile.gettempdir()
     try:
         private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
     except OSError as exc:
@@ -197,12 +196,3 @@ async def _sweep(service: Service) -> None:
         await asyncio.sleep(SWEEP_SECONDS)
         service.clients.sweep()
         service.tell_again()
-
-
-def _folder_for_sockets(environ: Mapping[str, str], name: str) -> str:
-    """The user's own folder in memory, if there is one; never one whose name is too long for a socket's path."""
-    for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
-        room = _MAX_SOCKET_PATH - len(f"/rds-iam-proxy-12345678/{name}")
-        if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    return "/tmp"  # noqa: S108 - a folder in it is made, which only this user can enter

@@ -37,6 +37,11 @@ def view(status: Status) -> RenderableType:
         if target["why"]:
             style = "yellow" if target["health"] in ("ready", "starting") else "red"
             parts.append(Padding(_text(f"{target['name']}: {target['why']}", style), (0, 0, 0, 2)))
+        if tunnel := target.get("tunnel"):  # an older proxy says nothing of it
+            line = f"{target['name']}: tunnel {tunnel['way']} is {tunnel['state']}"
+            parts.append(
+                Padding(_text(line, "dim" if tunnel["state"] in ("open", "closed") else "yellow"), (0, 0, 0, 2))
+            )
     parts += [_budget(budget) for budget in status.get("budgets", ())]
     parts += [Text(), _title(f"Sessions ({status['sessions_total']})")]
     parts.append(_sessions(status["sessions"]) if status["sessions"] else _quiet("Nobody is connected."))

@@ -8,6 +8,7 @@ from .values import (
     Account,
     Admin,
     AuthMode,
+    CommandTunnel,
     Config,
     Engine,
     Listener,
@@ -15,8 +16,11 @@ from .values import (
     LogFormat,
     LogLevel,
     Sharing,
+    SSHTunnel,
+    SSMTunnel,
     Target,
     TLSMode,
+    Tunnel,
 )
 
 __all__ = [
@@ -24,13 +28,17 @@ __all__ = [
     "Account",
     "Admin",
     "AuthMode",
+    "CommandTunnel",
     "Config",
     "Engine",
     "Listener",
     "Log",
     "LogFormat",
     "LogLevel",
+    "SSHTunnel",
+    "SSMTunnel",
     "Sharing",
     "TLSMode",
     "Target",
+    "Tunnel",
 ]

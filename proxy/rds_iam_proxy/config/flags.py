@@ -82,6 +82,9 @@ CONFIG_FLAGS = (
     FlagRow("--password-file", "accounts.password_file", "FILE", "The file that holds it, readable by its owner only."),
     FlagRow("--database", "accounts.database", "NAME", "PostgreSQL: the database of clients that name none."),
     FlagRow("--dial", "targets.dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel."),
+    FlagRow(
+        "--tunnel", "targets.tunnel", "TUNNEL", "Open a tunnel to ENDPOINT: ssh:[USER@]HOST[:PORT] or ssm:i-INSTANCE."
+    ),
     FlagRow("--region", "targets.region", "REGION", "Only for a global endpoint; others name theirs."),
     FlagRow("--profile", "targets.profile", "NAME", "The AWS profile whose credentials sign."),
     FlagRow("--ca-file", "targets.ca_file", "FILE", "CA certificates to trust instead of the bundled roots of RDS."),

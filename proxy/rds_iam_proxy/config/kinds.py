@@ -10,15 +10,24 @@ from pydantic import Field, PlainValidator
 
 from ..limits.store_place import DEFAULT_PORT as STORE_PORT
 from ..net.address import ADMIN_PORT, Address
-from ..net.sockets import Bind, SocketName
+from ..net.sockets import MAX_SOCKET_PATH, Bind, SocketName
 from .password import PasswordHash
-from .values import AuthMode, Engine, LogFormat, LogLevel, TLSMode
+from .values import (
+    AuthMode,
+    CommandTunnel,
+    Engine,
+    LogFormat,
+    LogLevel,
+    SSHTunnel,
+    SSMTunnel,
+    TLSMode,
+)
+from .values import (
+    Tunnel as TunnelValue,
+)
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
-
-MAX_SOCKET_PATH = 103
-"""Bytes: what fits into sockaddr_un everywhere."""
 
 UNWRITTEN_PORT = -1
 """Of an address that names none: then it is the engine's."""
@@ -34,6 +43,10 @@ _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # as STS AssumeRole t
 _BUDGET = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _CACHE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")  # as ElastiCache and MemoryDB name them
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+
+_SSH = re.compile(r"((?:[\w.+-]+@)?[\w.-]+|(?:[\w.+-]+@)?\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII)
+_SSM = re.compile(r"m?i-[0-9a-f]{8,17}|ecs:[\w-]{1,255}_[0-9a-f]{8,64}_[0-9a-f]{8,64}-[0-9]{1,20}", re.ASCII)
+_LOCAL_PORT = "{local_port}"
 
 T = TypeVar("T")
 
@@ -96,6 +109,32 @@ def _remote_address(value: str) -> Address:
     if address.port == 0:
         raise ValueError("port 0 is not a port to connect to")
     return address
+
+
+def _tunnel(value: object) -> TunnelValue:
+    if isinstance(value, list):
+        return _command(value)
+    kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind == "ssh" and not rest.startswith("-") and (ssh := _SSH.fullmatch(rest)):
+        port = None if ssh[2] is None else int(ssh[2])
+        if port is not None and not 0 < port < 65_536:
+            raise ValueError("the port of ssh is not a number from 1 to 65535")
+        return SSHTunnel(ssh[1].replace("[", "").replace("]", ""), port)
+    if kind == "ssm" and _SSM.fullmatch(rest):
+        return SSMTunnel(rest)
+    raise ValueError(
+        "write ssh:[USER@]HOST[:PORT], ssm:i-INSTANCE, ssm:ecs:CLUSTER_TASK_RUNTIME, or in a configuration file a"
+        f" command as a list of words, one of which has {_LOCAL_PORT}"
+    )
+
+
+def _command(words: list[object]) -> CommandTunnel:
+    texts = tuple(word for word in words if isinstance(word, str) and "\0" not in word)
+    if len(texts) != len(words) or not words or not texts[0]:
+        raise ValueError("a command is a list of texts, its program first")
+    if not any(_LOCAL_PORT in text for text in texts):
+        raise ValueError(f"the command must listen on {_LOCAL_PORT}, and no word of it has that")
+    return CommandTunnel(texts)
 
 
 def _admin_bind(value: str) -> Address:
@@ -161,4 +200,7 @@ Format = Annotated[LogFormat, _one_of(LogFormat)]
 Level = Annotated[LogLevel, _one_of(LogLevel)]
 Names = Annotated[list[str], Field(min_length=1), Kind("list of names")]
 Rate = Annotated[float, Field(gt=0)]
+Tunnel = Annotated[
+    TunnelValue, PlainValidator(_tunnel), Kind("`ssh:[USER@]HOST[:PORT]`, `ssm:TARGET` or list of words")
+]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

@@ -193,6 +193,7 @@ def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] 
         drain_timeout=DRAIN_TIMEOUT if drain_timeout is None else drain_timeout,
         warnings=tuple(reading.warnings),
         files=files,
+        tunnel_environ=_tunnel_environ(entries, reading.around),
         fixed_passwords=(
             *(
                 str(entry.table.user or entry.table.db_user)
@@ -202,6 +203,16 @@ def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] 
             *(["[fleet]"] if "store_password_env" in entries.fleet.given else []),
         ),
     )
+
+
+def _tunnel_environ(entries: _Entries, around: Surroundings) -> Mapping[str, str]:
+    """Empty where there is no tunnel."""
+    if not any(entry.table.tunnel for entry in entries.targets.values()):
+        return {}
+    tables = [entry.table for entry in entries.accounts]
+    passwords = {name for table in tables for name in (table.password_env, table.next_password_env)}
+    passwords.add(entries.fleet.table.store_password_env)
+    return {name: value for name, value in around.environ.items() if name not in passwords}
 
 
 def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:

@@ -66,6 +66,15 @@ class TargetTable(Table):
     dial: kinds.RemoteAddress | None = row(
         "Where to connect instead: the near end of a tunnel.", default="the endpoint"
     )
+    tunnel: kinds.Tunnel | None = row(
+        "A tunnel of the proxy's own to the endpoint: through a host by `ssh`, through an instance or an ECS task by"
+        " Session Manager of AWS, or by a command with `{local_port}`, `{host}` and `{remote_port}`. Not together with"
+        " `dial` or `follow_cname`.",
+        default="none",
+    )
+    tunnel_idle: Annotated[float, Field(ge=1)] | None = row(
+        "After so long without a session the tunnel is closed until the next login.", unit="seconds", default="never"
+    )
     region: kinds.Region | None = row(
         "For global endpoints and `follow_cname` only.", default="what the endpoint's name tells"
     )

@@ -25,6 +25,43 @@ AuthMode = Literal["auto", "native", "scram-sha-256", "password"]
 ENGINE_PORTS: Mapping[Engine, int] = MappingProxyType({"mysql": 3306, "postgres": 5432})
 """Where servers listen, and the proxy in their place."""
 
+
+@dataclass(frozen=True, slots=True)
+class SSHTunnel:
+    """Made by `ssh`, with the user's own configuration of it."""
+
+    destination: str
+    """As ssh takes it: `bastion`, `deploy@bastion.example.com`."""
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return f"ssh:{self.destination}" + (f":{self.port}" if self.port else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SSMTunnel:
+    """Made by `aws ssm start-session`, with the target's profile and region."""
+
+    instance: str
+    """What `--target` takes: an instance, or `ecs:CLUSTER_TASK_RUNTIME`."""
+
+    def __str__(self) -> str:
+        return f"ssm:{self.instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTunnel:
+    """Made by a program of the user's."""
+
+    words: tuple[str, ...] = field(repr=False)
+    """With `{host}`, `{remote_port}` and `{local_port}`."""
+
+    def __str__(self) -> str:
+        return f"command {Path(self.words[0]).name}"
+
+
+Tunnel = SSHTunnel | SSMTunnel | CommandTunnel
+
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
 LOGIN_WAIT = 8.0
@@ -40,7 +77,7 @@ class Target:
     name: str
     address: Address
     """The endpoint that tokens are signed for and certificates are checked against."""
-    dial: Address
+    dial: Address | Path
     """Where to connect: the endpoint itself, or the near end of a tunnel to it."""
     region: str
     engine: Engine = "mysql"
@@ -66,6 +103,10 @@ class Target:
     """None: as many as max_sessions allows."""
     idle_timeout: float | None = None
     """Seconds that a session may say nothing; None: as long as it likes."""
+    tunnel: Tunnel | None = None
+    """The proxy's own tunnel to the endpoint; `dial` is the endpoint until it is open."""
+    tunnel_idle: float | None = None
+    """Seconds without a session after which it is closed; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +197,7 @@ class Config:
     """What is allowed but unwise, one line each, to be logged at the start."""
     files: Mapping[Path, FileStamp] = field(default_factory=dict)
     """All that was read, whose change makes another configuration, and what marked each before it was read."""
+    tunnel_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The environment of the tunnels' programs: that of the process, without the accounts' passwords."""
     fixed_passwords: tuple[str, ...] = ()
     """Users whose passwords are in the environment, which a running process cannot read anew."""

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import ssl
 from contextlib import suppress
+from pathlib import Path
 
 from pg_wire.client_login import accepts_tls
 from pg_wire.errors import RemoteProtocolError
@@ -74,7 +75,8 @@ class Cancels:
 
 async def pass_on(way: Way, session: LiveSession) -> None:
     """At the session's own address: the name may lead to several servers. Raises OSError, RemoteProtocolError."""
-    stream, _ = await way.dialler.dial(Address(*session.server))
+    host, port = session.server
+    stream, _ = await way.dialler.dial(Address(host, port) if port else Path(host))
     try:
         await stream.write(SSLRequest().encode())
         if not accepts_tls(await stream.read_exactly(1)):

@@ -9,7 +9,7 @@ from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import Refused
+from ..errors.tree import Refused, Unreachable
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
@@ -18,6 +18,7 @@ from ..stats.target import TargetWatch
 from . import failures
 from .login import Order, Permit, SessionT, Step, Way
 from .patience import Patience
+from .tunnel.tunnel import OPENING_SECONDS, Tunnel
 from .verdicts import Meaning, Verdicts
 from .whereabouts import Whereabouts
 
@@ -45,16 +46,18 @@ class Upstream:
         now: Callable[[], float] = time.monotonic,
         watch: TargetWatch | None = None,
         clock: ClockWatch | None = None,
+        tunnel: Tunnel | None = None,
     ) -> None:
         self.target = target
         self.limiter = limiter
         self.tokens = tokens
         self.trust = trust
+        self.tunnel = tunnel
         self.watch = watch or TargetWatch()
         self.now = now
         self._clock = clock or ClockWatch()
         self._breaker = Breaker(now=now)
-        self._whereabouts = Whereabouts(target, trust)
+        self._whereabouts = Whereabouts(target, trust, tunnel=tunnel)
         self._dialler = Dialler()
         self._verdicts = Verdicts()
         self._sessions: Counter[str] = Counter()  # by account
@@ -86,16 +89,16 @@ class Upstream:
     async def log_in(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """A session at RDS, for which `admit` has given the permit. Raises LoginError."""
         self._check_sessions(order.account)  # again: several may have waited for the last place
-        self._sessions[order.account] += 1
+        self._opened(order.account)
         try:
             return await self._try_until_judged(order, permit)
         except BaseException:
             self._closed(order.account)
             raise
 
-    async def way(self) -> Way:
-        """Where the target's logins go now. Raises Unreachable."""
-        target, trust = await self._whereabouts.now()
+    async def way(self, seconds: float = OPENING_SECONDS) -> Way:
+        """Where the target's logins go now. `seconds`: so long a tunnel may need to open. Raises Unreachable."""
+        target, trust = await self._whereabouts.now(seconds)
         return Way(target, trust, self.tokens, self._clock, self._dialler)
 
     def _check_sessions(self, account: str) -> None:
@@ -105,7 +108,14 @@ class Upstream:
         if most is not None and self._sessions[account] >= most:
             raise failures.account_sessions_in_use(target, account, most)
 
+    def _opened(self, account: str) -> None:
+        self._sessions[account] += 1
+        if self.tunnel is not None:
+            self.tunnel.enter()
+
     def _closed(self, account: str) -> None:
+        if self.tunnel is not None:
+            self.tunnel.leave()
         self._sessions[account] -= 1
         if not self._sessions[account]:
             del self._sessions[account]
@@ -137,7 +147,9 @@ class Upstream:
     async def _connect(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
         with self._breaker.attempt(), self.watch.attempt(order.db_user):
             patience.on(Step.CONNECT)
-            way = await self.way()
+            login = None
+            left = deadline - self.now()
+            way = await self.way(max(0.0, left - min(LEFT_FOR_LOGIN_SECONDS, left / 2)))
             try:
                 async with asyncio.timeout(max(0.0, deadline - self.now())):
                     if order.token_first:  # it is kept for the login that follows
@@ -147,6 +159,12 @@ class Upstream:
                     login = order.make(way, patience.beside(PhaseTimer(self.watch.phases, self.now)))
                     session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
+                if self.tunnel is not None and login is not None and login.step in (Step.CONNECT, Step.GREETING):
+                    self.tunnel.unanswered()
                 raise patience.over(way.target) from None
+            except Unreachable as exc:
+                raise await self._whereabouts.explained(exc) from exc
+            if self.tunnel is not None:
+                self.tunnel.answered()
         self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
         return session

@@ -68,7 +68,8 @@ function createTarget() {
     say(name, target.name);
     health.dataset.state = target.health;
     say(health, target.health);
-    const dial = target.dial ? `, dialled as ${target.dial}` : "";
+    const dial = target.dial ? `, dialled as ${target.dial}`
+      : target.tunnel ? `, tunnel ${target.tunnel.way} ${target.tunnel.state}` : "";
     say(endpoint, target.endpoint + dial);
     endpoint.title = `${target.endpoint}${dial} (${target.region})`;
     say(why, target.why);

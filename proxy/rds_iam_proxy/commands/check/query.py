@@ -3,10 +3,12 @@
 import asyncio
 import socket
 import ssl
+from pathlib import Path
 
 from ...config import Target
 from ...errors.tree import LoginError
 from ...logs import printable
+from ...net.address import Address
 from ...rds.attempt import TOKEN_LEFT_OUT, repeats_token
 from ...rds.login import Way
 
@@ -31,7 +33,7 @@ def current_user(target: Target, db_user: str, token: bytes, context: ssl.SSLCon
         defer_connect=True,
     )
     try:
-        connection.connect(socket.create_connection((target.dial.host, target.dial.port), timeout=SECONDS))
+        connection.connect(_connected(target.dial))
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER()")
             row = cursor.fetchone()
@@ -57,6 +59,20 @@ async def postgres_user(way: Way, db_user: str) -> str:
     except (LoginError, Failed, RemoteProtocolError, OSError) as exc:
         raise QueryFailed(printable(str(exc))) from None
     return printable(user)
+
+
+def _connected(dial: Address | Path) -> socket.socket:
+    """Raises OSError."""
+    if isinstance(dial, Address):
+        return socket.create_connection((dial.host, dial.port), timeout=SECONDS)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(SECONDS)
+        sock.connect(str(dial))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _words(exc: Exception, token: bytes) -> str:

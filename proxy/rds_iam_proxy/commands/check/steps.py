@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ...aws.clock import ClockWatch
 from ...aws.tokens import TokenSource
@@ -34,6 +35,7 @@ _OF = {
 }
 
 Now = Callable[[], float]
+Explained = Callable[[LoginError], Awaitable[LoginError]]
 
 
 @dataclass(slots=True)
@@ -47,11 +49,18 @@ class _Seen:
 
 
 async def log_in(
-    target: Target, db_user: str, tokens: TokenSource, trust: Trust, *, advice: str = "", now: Now = time.monotonic
+    target: Target,
+    db_user: str,
+    tokens: TokenSource,
+    trust: Trust,
+    *,
+    explained: Explained,
+    advice: str = "",
+    now: Now = time.monotonic,
 ) -> list[Finding]:
     """One whole login and a farewell: less would count towards RDS's max_connect_errors.
 
-    `advice` goes in front of that for a token that RDS refuses.
+    `explained` may know better what went wrong on the way. `advice` goes in front of that for a token that RDS refuses.
     """
     seen, seconds = _Seen(), dict.fromkeys(steps_of(target), 0.0)
     began = [now()]
@@ -72,7 +81,7 @@ async def log_in(
     except TimeoutError:
         failure = failures.no_answer(target, login.step, target.login_timeout)
     except LoginError as exc:
-        failure = exc
+        failure = await explained(exc)
     if failure is not None:
         seconds[_OF[login.step]] += now() - began[0]
     seen.server, seen.version = login.server, login.version
@@ -122,7 +131,7 @@ def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
 
 
 def _server(target: Target, seen: _Seen) -> str:
-    at = target.dial if seen.server is None else Address(*seen.server)
+    at = target.dial if seen.server is None or isinstance(target.dial, Path) else Address(*seen.server)
     return f"connected to {target.dial}" + (f" at {at}" if at != target.dial else "")
 
 
