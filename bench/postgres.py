@@ -100,27 +100,9 @@ def this_proxy(server: PostgresServer) -> Iterator[Relay]:
 def pgbench(relay: Relay, protocol: str, clients: int, seconds: int) -> float:
     """Microseconds of the relay's CPU per transaction. Raises BrokenRun."""
     before = cpu_of(relay.pid)
+    where = ["-h", "127.0.0.1", "-p", str(relay.port), "-U", relay.user, DATABASE]
     done = subprocess.run(
-        [
-            "pgbench",
-            "-n",
-            "-S",
-            "-M",
-            protocol,
-            "-c",
-            str(clients),
-            "-j",
-            "1",
-            "-T",
-            str(seconds),
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(relay.port),
-            "-U",
-            relay.user,
-            DATABASE,
-        ],
+        ["pgbench", "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1", "-T", str(seconds), *where],
         env={**os.environ, "PGPASSWORD": relay.password, "PGSSLMODE": "disable"},
         capture_output=True,
         text=True,
