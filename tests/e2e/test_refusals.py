@@ -1,6 +1,7 @@
 """Every login that fails: the right ERR packet with a text that helps, one log line, an orderly end."""
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -13,12 +14,20 @@ import pytest
 from e2e.conftest import eventually_connected, refused_once, running
 from e2e.fake_server import FakeServer, fake_server
 from e2e.raw_client import NATIVE, SHA2, Error, RawClient, Refusal, refusal
+from rds_iam_proxy.machine import Machine, this_machine
 from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 from servers.tokens import connect_directly
 
 CA = make_ca("CA of a fake server")
+
+ADVICE = {
+    Machine.CONTAINER: "give the task or pod a role",
+    Machine.INSTANCE: "attach a role to the instance",
+    Machine.OTHER: "run `aws configure`",
+}
+"""What the tests' machine can do about it."""
 
 
 @pytest.mark.parametrize("plugin", [NATIVE, SHA2, "sha256_password"])
@@ -101,7 +110,7 @@ def test_no_aws_credentials(real_server: RealServer) -> None:
         error, line = refused_once(proxy)
     assert (error.code, error.sqlstate) == (1045, "28000")
     assert "no AWS credentials found" in error.text
-    assert "aws configure" in error.text
+    assert ADVICE[this_machine(os.environ)] in error.text
     assert error.text.count("rds-iam-proxy:") == 1
     assert line["reason"] == probe["reason"] == "credentials"
 
