@@ -147,6 +147,8 @@ def _session_status(view: SessionView) -> dict[str, Any]:
         "id": view.id,
         "target": view.target,
         "peer": view.peer,
+        "port": view.port,
+        "rds_connection_id": view.rds_connection_id,
         "account": None if view.account is None else printable(view.account),
         "db_user": None if view.db_user is None else printable(view.db_user),
         "program": view.program,

@@ -50,6 +50,10 @@ class RDSSession(Protocol):
     def server(self) -> tuple[str, int]:
         """The IP address and port that it runs on."""
 
+    @property
+    def connection_id(self) -> int:
+        """As RDS counts them."""
+
     async def quit(self) -> None:
         """Take leave as a client does, then close."""
 

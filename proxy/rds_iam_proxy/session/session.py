@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
-from typing import Generic
+from typing import Any, Generic
 
 from ..config import Account, Target
 from ..dialect import Aside, Dialect
@@ -55,6 +55,7 @@ class Session(Generic[SessionT]):
         self._activity = Activity.LOGIN
         self._account: Account | None = None
         self._permit: asyncio.Task[Permit] | None = None  # while it is waited for
+        self._rds_connection_id: int | None = None  # of the last one
         self._was_in = False
         self._farewell: LoginError | None = None
         self._meter = Meter(upstream.watch, shared.now)
@@ -110,6 +111,7 @@ class Session(Generic[SessionT]):
             id=self.id,
             target=self.target.name,
             peer=str(self._arrival.peer),
+            port=self._arrival.peer.port,
             account=account.user if account is not None else None,
             db_user=account.db_user if account is not None else None,
             program=self._front.program,
@@ -119,6 +121,7 @@ class Session(Generic[SessionT]):
             bytes_from_client=up,
             bytes_from_rds=down,
             tls=self._stream.tls is not None,
+            rds_connection_id=self._rds_connection_id,
         )
 
     def count_bytes(self) -> None:
@@ -192,6 +195,8 @@ class Session(Generic[SessionT]):
             raise
         self._login.stage = Stage.IN
         self._upstream.watch.accepted += 1
+        self._rds_connection_id = rds.connection_id
+        self._log_begin()
         return rds
 
     async def _log_in_at_rds(self, account: Account) -> SessionT:
@@ -280,20 +285,16 @@ class Session(Generic[SessionT]):
         level = logging.INFO if asked else logging.DEBUG  # a health check, or a port scan
         event(log, level, "login broken off", id=self.id, peer=str(self._arrival.peer), reason=reason)
 
+    def _log_begin(self) -> None:
+        event(log, logging.INFO, "session began", **self._who(), tls=self._stream.tls is not None)
+
     def _log_end(self, ending: Ending) -> None:
         view = self.view()
         event(
             log,
             logging.INFO,
             "session ended",
-            id=view.id,
-            account=view.account,
-            peer=view.peer,
-            pid=self._arrival.peer.pid,
-            program=view.program or None,
-            target=view.target,
-            db_user=view.db_user,
-            iam_identity=self.target.role_arn or self.target.profile or "default credentials",
+            **self._who(),
             seconds=round(view.age_seconds, 3),
             bytes_from_client=view.bytes_from_client,
             bytes_from_rds=view.bytes_from_rds,
@@ -301,6 +302,22 @@ class Session(Generic[SessionT]):
             why=ending.why,
         )
         self._upstream.watch.ended[str(ending.by)] += 1
+
+    def _who(self) -> dict[str, Any]:
+        """What both lines of a session say: enough to find it in RDS's process list, and the client on its machine."""
+        view = self.view()
+        return {
+            "id": view.id,
+            "rds_connection_id": view.rds_connection_id,
+            "account": view.account,
+            "peer": view.peer,
+            "port": view.port,
+            "pid": self._arrival.peer.pid,
+            "program": view.program or None,
+            "target": view.target,
+            "db_user": view.db_user,
+            "iam_identity": self.target.role_arn or self.target.profile or "default credentials",
+        }
 
 
 def _is_cancelled() -> bool:

@@ -104,6 +104,7 @@ class FakeRDS:
     stream: Stream
     diary: list[str]
     server: tuple[str, int] = ("10.0.0.1", 3306)
+    connection_id: int = 4711
     is_open: bool = True
 
     async def quit(self) -> None:
