@@ -51,8 +51,6 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     ConfigError.
     """
     lifecycle = lifecycle or Lifecycle()
-    if lifecycle.configuration:
-        _tell_start(config, lifecycle.configuration)
     service = Service(config, lifecycle.sockets, lifecycle.new_watch)
     admin = _admin(config, service)  # before it listens: loading an HTTP server takes long
     stopping, reloader = _Stopping(lifecycle), Reloader(service, lifecycle)
@@ -60,6 +58,8 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     if lifecycle.hangup is not None:
         lifecycle.hangup.watch(reloader.reload, stopping.terminal_is_gone)
     service.start()
+    if lifecycle.configuration:
+        _tell_start(config, lifecycle.configuration)
     try:
         if admin is not None:
             await admin.start()
