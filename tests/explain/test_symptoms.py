@@ -39,6 +39,7 @@ from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
 from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.mysql.greeter import Greeter
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
@@ -227,7 +228,7 @@ STILL = RuntimeError("Credentials were refreshed, but the refreshed credentials 
 @pytest.mark.parametrize(
     ("key", "failure"),
     [
-        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={})),
+        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={}, machine=Machine.OTHER)),
         ("expired-credentials", explain(STILL, Identity("dev"), environ={})),
         ("expired-environment", explain(STILL, Identity(), environ={"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_VAULT": "dev"})),
         ("expired-sso", explain(UnauthorizedSSOTokenError(), Identity("dev"), environ={})),
@@ -421,7 +422,9 @@ def test_rows_say_what_to_do() -> None:
 
 
 def test_faults_at_the_start_are_worded_as_the_configuration_words_them() -> None:
-    source = (DOCS.parent / "proxy/rds_iam_proxy/config/targets.py").read_text()
+    rooms = [DOCS.parent / "proxy/rds_iam_proxy" / room for room in ("config", "net/address.py")]
+    files = [file for room in rooms for file in (room.glob("*.py") if room.is_dir() else [room])]
+    source = "".join(file.read_text() for file in files)
     for shown, _, _ in AT_THE_START:
         words = max(re.split("…|:", shown.strip("`")), key=len).strip()
         assert words in source or words.split()[-1] in source

@@ -62,7 +62,8 @@ def _verifier(entry: Entry[AccountTable], prefix: str, reading: Reading) -> Veri
     sources = _sources(entry, prefix)
     if len(sources) > 1:
         others = " and ".join(map(place.short, sources[1:]))
-        reading.fault(place.key(sources[0]), f"and {others}: each password is given in one way; keep one of them")
+        text = f"together with {others}; each password is given in one way, keep one of them"
+        reading.fault(place.key(sources[0]), text)
         return None
     if not sources:
         return None
