@@ -4,7 +4,6 @@ import click
 
 from ..config.flags import FlagRow
 from ..errors.tree import ConfigError
-from ..logs import setup
 from .flags import source_of, takes
 from .programs import programs_of
 
@@ -27,5 +26,4 @@ def demo(ctx: click.Context, listen: str | None, once: bool) -> int:
                 raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
         except ValueError as exc:
             raise ConfigError([f"{source_of(ctx, _LISTEN.name)}: {exc}"]) from None
-    setup()
     return programs_of(ctx).demo(address, once)

@@ -6,7 +6,7 @@ import { ago, bytes, clock, duration, last, make, number, say } from "./words.js
 
 const INTERVAL = 1000; // milliseconds
 const FEW_ERRORS = 4; // shown before somebody wants to see all
-const FEW_SESSIONS = 50;
+const FEW_SESSIONS = 20;
 
 const $ = (id) => document.getElementById(id);
 let offset = 0; // the proxy's clock less ours, in seconds
@@ -240,6 +240,7 @@ function showErrors(status) {
   const few = shortened($("more-errors"), FEW_ERRORS, status.errors.length, "errors");
   keyed($("errors"), status.errors.slice(0, few), errorKey, createError);
   say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
+  $("errors").parentElement.hidden = status.errors.length === 0;
   $("no-errors").hidden = status.errors.length > 0;
 }
 

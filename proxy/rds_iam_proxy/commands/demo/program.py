@@ -1,11 +1,11 @@
-"""Puts the demo together: embedded RDS, proxy, one login through both, and the lines that say how to connect."""
+"""Puts the demo together: embedded RDS, proxy, one login through both, one refused, and how to connect."""
 
 import asyncio
 import os
 import socket
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pymysql
 
 from mysql_wire.passwords import Verifier
 
-from ...config import Account, Config, Listener, Target
+from ...config import Account, Admin, Config, Listener, Target
 from ...config.password import random_password
+from ...logs import setup
 from ...net.address import Address
 from ..connect_lines import connect_lines
 from ..serve import new_event_loop, serve
@@ -23,10 +24,11 @@ from .token_check import Keys
 
 USER = "demo"
 FIRST_PORT = 3306
+FIRST_ADMIN_PORT = 9090
 
 _TARGET = "demo"
 _PROFILE = "rds-iam-proxy-demo"
-_DRAIN_TIMEOUT = 2.0  # seconds; nothing here is worth waiting for
+_DRAIN_TIMEOUT = 0.3  # seconds; nothing here is worth waiting for
 
 
 def run(listen: Address | None, *, once: bool) -> int:
@@ -35,15 +37,16 @@ def run(listen: Address | None, *, once: bool) -> int:
         tempfile.TemporaryDirectory(prefix="rds-iam-proxy-demo-") as folder,
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
-        return runner.run(_run(listen or _first_free(), Path(folder), once))
+        setup(level="error")  # what it shows is said in words below
+        return runner.run(_run(listen or _first_free(FIRST_PORT), Path(folder), once))
 
 
 async def _run(listen: Address, folder: Path, once: bool) -> int:
-    password = random_password()
+    password, page = random_password(), _first_free(FIRST_ADMIN_PORT)
     async with EmbeddedRDS() as rds:
         _point_to(folder, rds.keys)
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        config = _config(rds, listen, password)
+        config = _config(rds, listen, page, password)
         serving = asyncio.create_task(serve(config, on_ready=lambda addresses: ready.set_result(addresses[0])))
         either: set[asyncio.Future[Any]] = {serving, ready}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -55,8 +58,10 @@ async def _run(listen: Address, folder: Path, once: bool) -> int:
                 return 1
             if once:
                 return 0
-            _say(_how_to_connect(proxy, password))
-            return await serving
+            with closing(await asyncio.to_thread(_on_the_page, proxy, password)):
+                setup()  # from here on it is for what whoever tries it does
+                _say(_how_to_connect(proxy, page, password))
+                return await serving
         finally:
             serving.cancel()
             with suppress(asyncio.CancelledError):
@@ -85,17 +90,35 @@ Logins with an IAM token that the embedded RDS has accepted so far: {rds.accepte
 
 
 def _log_in(proxy: Address, password: str) -> tuple[str, str, int]:
-    """Log in as any old client would, without TLS and without a clear-text plugin: user, version, rows. It blocks."""
-    connection: Any = pymysql.connect(
-        host=proxy.host, port=proxy.port, user=USER, password=password, database="shop", ssl_disabled=True
-    )
+    """User, version, rows. It blocks."""
+    connection = _connect(proxy, password)
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT CURRENT_USER(), VERSION()")
         user, version = cursor.fetchone()
         return user, version, cursor.execute("SELECT * FROM customers")
 
 
-def _config(rds: EmbeddedRDS, listen: Address, password: str) -> Config:
+def _on_the_page(proxy: Address, password: str) -> Any:
+    """What is to be seen there: a session that stays, and a login that is refused. It blocks."""
+    with suppress(pymysql.err.OperationalError):
+        _connect(proxy, "not the password of it").close()
+    return _connect(proxy, password)
+
+
+def _connect(proxy: Address, password: str) -> Any:
+    """As any old client would, without TLS and without a clear-text plugin. Raises MySQLError, OSError."""
+    return pymysql.connect(
+        host=proxy.host,
+        port=proxy.port,
+        user=USER,
+        password=password,
+        database="shop",
+        ssl_disabled=True,
+        program_name="demo's own",
+    )
+
+
+def _config(rds: EmbeddedRDS, listen: Address, page: Address, password: str) -> Config:
     target = Target(
         name=_TARGET, address=rds.endpoint, dial=rds.address, region=rds.region, profile=_PROFILE, ca_file=rds.ca_file
     )
@@ -104,11 +127,12 @@ def _config(rds: EmbeddedRDS, listen: Address, password: str) -> Config:
         listeners=(Listener(listen, _TARGET),),
         accounts=(Account(user=USER, verifiers=(Verifier.of(password.encode()),), db_user=DB_USER),),
         drain_timeout=_DRAIN_TIMEOUT,
+        admin=Admin(page),
     )
 
 
 def _point_to(folder: Path, keys: Keys) -> None:
-    """Let boto3 find the throw-away keys and nothing of the user's own, and keep the demo's greeting out of the cache.
+    """Let boto3 find the throw-away keys and nothing of the user's own, and keep the demo's own files together.
 
     A profile is all that a target can name, and boto3 looks for it where the environment says; the process is ours.
     """
@@ -120,19 +144,21 @@ def _point_to(folder: Path, keys: Keys) -> None:
     os.environ["AWS_CONFIG_FILE"] = str(folder / "config")
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "credentials")
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
 
 
-def _first_free() -> Address:
-    """127.0.0.1 and the first port from 3306 on that nobody listens on; any free port if many are taken."""
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
+def _first_free(first: int) -> Address:
+    """127.0.0.1 and the first port from there on that nobody listens on; any free port if many are taken."""
+    for port in range(first, first + 100):
         with socket.socket() as sock, suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
             return Address("127.0.0.1", port)
-    return Address("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return Address("127.0.0.1", sock.getsockname()[1])
 
 
-def _how_to_connect(proxy: Address, password: str) -> str:
+def _how_to_connect(proxy: Address, page: Address, password: str) -> str:
     lines = "".join(f"  {line}\n" for line in connect_lines(proxy, USER))
     return f"""
 To connect:
@@ -140,6 +166,9 @@ To connect:
 {lines}
   User       {USER}
   Password   {password}   (made for this run)
+
+The status page is http://{page}/ . It shows one session, which the demo keeps open, and one refused login
+(a wrong password) with its cause and what to do.
 
 The sample tables are in the database `shop`. Ctrl-C ends the demo.
 """
