@@ -248,7 +248,9 @@ def test_a_refused_reload_is_a_banner_until_one_works(rds: EmbeddedRDS, tmp_path
         expect(page.locator("#reload")).to_be_hidden()
         password.chmod(0o644)
         proxy.process.send_signal(signal.SIGHUP)
-        expect(page.locator("#reload")).to_contain_text("was refused; all stayed as it was: accounts[0].password_file")
+        expect(page.locator("#reload")).to_contain_text(
+            "was refused; all stayed as it was: 1st [[accounts]] (user legacy_app)"
+        )
         assert "rds_iam_proxy_last_reload_successful 0.0" in admin.ask("/metrics")[2]
         password.chmod(0o600)
         proxy.process.send_signal(signal.SIGHUP)
