@@ -33,11 +33,20 @@ from e2e.fake_server import (
 from e2e.raw_client import packet
 from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
 from mysql_wire.constants import Capability
-from mysql_wire.errors import MalformedPacket, PacketTooLarge, TLSRequired, UnexpectedPacket, UnsupportedClient
+from mysql_wire.errors import (
+    CompressionNotOffered,
+    MalformedCommand,
+    MalformedPacket,
+    PacketTooLarge,
+    TLSRequired,
+    UnexpectedPacket,
+    UnsupportedClient,
+)
 from rds_iam_proxy.aws.clock import ClockWatch
 from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
+from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.mysql import refusals
@@ -345,7 +354,7 @@ async def test_limiter(open_server: FakeServer) -> None:
 
 
 async def test_queue_full() -> None:
-    limiter = Limiter(Address("db", 3306), rate=1, burst=1, max_waiting=1)
+    limiter = Limiter(Address("db", 3306), Permits(1, 1, time.monotonic()), max_waiting=1)
     deadline = asyncio.get_running_loop().time() + 5
     await limiter.acquire("a", deadline)
     waiting = asyncio.ensure_future(limiter.acquire("a", deadline))
@@ -386,7 +395,14 @@ async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None
         ("no-room", Limited("no-room")),
         ("wrong-password", refusals.access_denied(b"app", "localhost", using_password=True, is_known=True)),
         ("unknown-user", refusals.access_denied(b"app", "localhost", using_password=True, is_known=False)),
-        ("too-many-failures", Denied("too-many-failures")),
+        ("crowded", Limited("crowded")),
+        ("permit-too-late", Limited("permit-too-late", waited=8.0, rest=1.5)),
+        ("compression", refusals.broken_login(CompressionNotOffered("x"))),
+        ("unknown-command", refusals.broken_login(MalformedCommand("x"))),
+        ("replication-refused", Denied("replication-refused", command="COM_BINLOG_DUMP", account="app", target="shop")),
+        ("certificate-refused", Denied("certificate-refused", why="tlsv1 alert unknown ca")),
+        ("client-tls-too-old", Denied("client-tls-too-old", why="unsupported protocol")),
+        ("client-tls-failed", Denied("client-tls-failed", why="wrong version number")),
         ("tls-required", refusals.broken_login(TLSRequired("x"))),
         ("old-client", refusals.broken_login(UnsupportedClient("x"))),
         ("out-of-order", refusals.broken_login(UnexpectedPacket("x"))),
@@ -409,7 +425,14 @@ def test_login_here(key: str, failure: LoginError) -> None:
 def test_every_row_has_a_test() -> None:
     """Here, or beside the room that makes it."""
     unit = Path(__file__).parents[1] / "unit"
-    folders = (Path(__file__).parent, unit / "aws", unit / "limits", unit / "mysql")
+    folders = (
+        Path(__file__).parent,
+        unit / "aws",
+        unit / "limits",
+        unit / "mysql",
+        unit / "rds" / "tunnel",
+        unit.parent / "tunnel",
+    )
     sources = "".join(path.read_text() for folder in folders for path in folder.glob("test_*.py"))
     assert [key for key in SYMPTOMS if f'"{key}"' not in sources] == []
 

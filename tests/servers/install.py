@@ -6,6 +6,7 @@ when it is whole, so that a half-made one is never used.
 
 import fcntl
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from servers import debian
 from servers.errors import Broken, Unavailable
 from servers.plugin import build_plugin, compiler
 from servers.releases import POSTGRES_RELEASES, RELEASES, Release
+from servers.stores import STORES, StoreRelease, install_store
 from servers.templates import find_template
 from servers.trees import (
     Tree,
@@ -29,6 +31,7 @@ from servers.trees import (
 )
 
 ALL_RELEASES = (*RELEASES.values(), *POSTGRES_RELEASES.values())
+TUNNEL_PROGRAMS = {"/usr/sbin/sshd": "openssh-server", "ssh": "openssh-client", "socat": "socat"}
 LOCK_TIMEOUT = 1800.0  # seconds: another run may be making the same folders
 
 
@@ -40,9 +43,10 @@ def main() -> int:
         faults = _prepare_machine()
         with ThreadPoolExecutor(max_workers=len(ALL_RELEASES)) as pool:
             faults += [fault for fault in pool.map(_prepare, ALL_RELEASES) if fault]
+        faults += [fault for fault in map(_prepare_store, STORES.values()) if fault]
     for fault in faults:
         _say(f"not available: {fault}")
-    _say(f"{len(ALL_RELEASES)} servers, {len(faults)} faults, {time.monotonic() - started:.0f} s")
+    _say(f"{len(ALL_RELEASES)} servers, {len(STORES)} stores, {len(faults)} faults, {time.monotonic() - started:.0f} s")
     return 1 if faults else 0
 
 
@@ -67,16 +71,18 @@ def _alone() -> Iterator[None]:
 
 
 def _prepare_machine() -> list[str]:
-    """Installs on this machine, in one go, what it lacks: a compiler, debootstrap, its own suite's server."""
+    """Installs on this machine, in one go, what it lacks: a compiler, debootstrap, its own suite's server, and
+    what tunnels are made with."""
     missing = [release for release in ALL_RELEASES if _missing(release)]
-    if os.geteuid() != 0 or (not missing and compiler()):
+    tunnels = [package for program, package in TUNNEL_PROGRAMS.items() if shutil.which(program) is None]
+    if os.geteuid() != 0 or (not missing and not tunnels and compiler()):
         return []
     log = cache_folder() / "install-host.log"
     log.unlink(missing_ok=True)
     try:
         debian.update_host(log=log)
         host = debian.find_debian()
-        packages = [] if compiler() else ["gcc", "libc6-dev"]
+        packages = tunnels + ([] if compiler() else ["gcc", "libc6-dev"])
         for release in missing:
             packages += release.packages if release.suite == host.codename else ("debootstrap",)
         _say(f"installing {', '.join(dict.fromkeys(packages))} (no service is started)")
@@ -107,6 +113,16 @@ def _prepare(release: Release) -> str | None:
     except (Unavailable, Broken) as exc:
         return f"{release.name}: {exc}"
     _say(f"{release.name} is ready in {tree.root} ({time.monotonic() - started:.0f} s)")
+    return None
+
+
+def _prepare_store(release: StoreRelease) -> str | None:
+    """After the databases, whose folders it may use; the fault, if any."""
+    try:
+        install_store(release)
+    except Unavailable as exc:
+        return f"{release.name}: {exc}"
+    _say(f"{release.name} is ready")
     return None
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import __version__
+from ..limits.shared_budget import Source
 from ..logs import dropped_lines, escaped, printable
+from ..rds.tunnel.tunnel import Tunnel
+from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..service.wiring import Route
 from ..session.view import Activity, SessionView
@@ -62,6 +65,7 @@ class Status:
                 for address, listener in board.listeners
             ],
             "targets": sorted(targets, key=lambda target: _WORST.index(target["health"])),
+            "budgets": [_budget_status(budget) for budget in board.fleet_budgets],
             "sessions_total": len(views),
             "sessions_found": len(chosen),
             "sessions": [_session_status(view) for view in chosen[:MAX_SESSIONS_SHOWN]],
@@ -84,6 +88,7 @@ class Status:
             listener_certificates={address: end for address, end in ends.items() if end is not None},
             last_reload=board.last_reload,
             log_lines_dropped=dropped_lines(),
+            budgets=tuple(board.fleet_budgets),
         )
 
     def _target_status(self, name: str, route: Route, views: list[SessionView]) -> dict[str, Any]:
@@ -95,6 +100,7 @@ class Status:
             "name": name,
             "endpoint": str(target.address),
             "dial": str(target.dial) if target.dial != target.address else None,
+            "tunnel": _tunnel(upstream.tunnel),
             "region": target.region,
             "health": str(health),
             "why": _line(why),
@@ -119,12 +125,47 @@ class Status:
         }
 
 
+def _tunnel(tunnel: Tunnel | None) -> dict[str, Any] | None:
+    if tunnel is None:
+        return None
+    why = "" if tunnel.failure is None else _line(tunnel.failure.text)
+    return {"way": str(tunnel), "state": str(tunnel.state), "starts": tunnel.starts, "said": tunnel.said, "why": why}
+
+
+def _budget_status(budget: LoginBudget) -> dict[str, Any]:
+    """A login budget that is shared with other proxies; without a store this proxy has a fixed part of it."""
+    permits, member, sharing = budget.permits, budget.member, budget.key.sharing
+    status: dict[str, Any] = {
+        "name": budget.key.name,
+        "size": sharing.size if sharing else 1,
+        "rate": round(budget.limiter.rate, 1),
+        "rate_limit": budget.key.rate,
+        "waiting": budget.limiter.waiting,
+        "store": None,
+    }
+    if permits is None or member is None:
+        return status
+    answer = permits.answer
+    return status | {
+        "store": str(member.store.place),
+        "store_up": member.up,
+        "store_fault": _line(member.why),
+        "source": str(permits.source),
+        "members": 0 if answer is None else answer.members,
+        "from_store": permits.granted[Source.STORE],
+        "from_share": permits.granted[Source.SHARE],
+        "slots_dropped": permits.dropped,
+        "clock_resets": permits.clock_resets,
+    }
+
+
 def _target_numbers(name: str, route: Route, views: list[SessionView]) -> TargetNumbers:
     return TargetNumbers(
         name=name,
         watch=route.upstream.watch,
         health=health_of(route)[0],
         breaker_open=route.upstream.breaker_open,
+        tunnel=route.upstream.tunnel,
         sessions=Counter(view.activity for view in views if view.target == name),
         max_sessions=route.upstream.target.max_sessions,
         rate=route.upstream.limiter.rate,

@@ -135,14 +135,21 @@ class Signer:
         Raises CredentialsError, and never with the original exception attached: what a credential_process
         wrote, or the canonical request that STS quotes back, would reach logs through the traceback.
         """
+        query = {"Action": "connect", "DBUser": db_user}
+        return self.sign_request("rds-db", f"https://{address}", query, region, look_again=look_again)
+
+    def sign_request(
+        self, service: str, url: str, query: Mapping[str, str], region: str, *, look_again: bool = False
+    ) -> Signed:
+        """A presigned request that is itself a token, as `sign` has it; the value is without the scheme."""
         try:
-            return self._sign(address, region, db_user, look_again)
+            return self._sign(service, url, query, region, look_again)
         except Exception as exc:
             self._found.pop(region, None)
             fault = exc if isinstance(exc, CredentialsError) else self._explained(exc)
         raise fault
 
-    def _sign(self, address: Address, region: str, db_user: str, look_again: bool) -> Signed:
+    def _sign(self, service: str, url: str, query: Mapping[str, str], region: str, look_again: bool) -> Signed:
         credentials = self._credentials(region, look_again)
         frozen = credentials.get_frozen_credentials()
         if not frozen.access_key or not frozen.secret_key:
@@ -153,7 +160,7 @@ class Signer:
         if expires is not None and expires <= self._wall():
             raise self._fault("expired-credentials")
         wall, boot = self._wall(), self._boot()  # before signing: the token is never older than it says
-        return Signed(_presign(frozen, address, region, db_user), wall, boot, frozen.access_key, expires)
+        return Signed(_presign(frozen, service, url, query, region), wall, boot, frozen.access_key, expires)
 
     def _credentials(self, region: str, look_again: bool) -> "Credentials":
         stamp = self.stamp()
@@ -340,7 +347,9 @@ def _refuse_mfa(_prompt: str) -> NoReturn:
     raise _MFAWanted
 
 
-def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, db_user: str) -> bytes:
+def _presign(
+    credentials: "ReadOnlyCredentials", service: str, url: str, query: Mapping[str, str], region: str
+) -> bytes:
     """What `generate_db_auth_token` gives, without an rds client, whose data cost 12 MB and 0.15 s."""
     from botocore.awsrequest import prepare_request_dict
     from botocore.credentials import Credentials
@@ -351,23 +360,23 @@ def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, 
     # Exactly these credentials, whose expiry is known: the signer would refresh refreshable ones.
     fixed = Credentials(str(credentials.access_key), str(credentials.secret_key), credentials.token)
     events = HierarchicalEmitter()  # the signer keeps a weak reference only
-    signer = RequestSigner(ServiceId("RDS"), region, "rds-db", "v4", fixed, events)
+    signer = RequestSigner(ServiceId(service), region, service, "v4", fixed, events)
     request: dict[str, Any] = {
         "url_path": "/",
         "query_string": "",
         "headers": {},
-        "body": {"Action": "connect", "DBUser": db_user},
+        "body": dict(query),
         "method": "GET",
     }
-    prepare_request_dict(request, f"https://{address}")
-    url = signer.generate_presigned_url(
+    prepare_request_dict(request, url)
+    signed = signer.generate_presigned_url(
         request,
         operation_name="connect",
         region_name=region,
         expires_in=int(TOKEN_LIFE),
-        signing_name="rds-db",
+        signing_name=service,
     )
-    return str(url).removeprefix("https://").encode("ascii")
+    return str(signed).partition("://")[2].encode("ascii")
 
 
 _SETTINGS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")

@@ -3,16 +3,36 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
-from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .values import (
+    Account,
+    Admin,
+    CommandTunnel,
+    Config,
+    Listener,
+    Log,
+    LogFormat,
+    LogLevel,
+    Sharing,
+    SSHTunnel,
+    SSMTunnel,
+    Target,
+    TLSMode,
+    Tunnel,
+)
 
 __all__ = [
     "Account",
     "Admin",
+    "CommandTunnel",
     "Config",
     "Listener",
     "Log",
     "LogFormat",
     "LogLevel",
+    "SSHTunnel",
+    "SSMTunnel",
+    "Sharing",
     "TLSMode",
     "Target",
+    "Tunnel",
 ]

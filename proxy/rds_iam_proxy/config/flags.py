@@ -67,12 +67,17 @@ CONFIG_FLAGS = (
     ),
     FlagRow("--password-file", "accounts.password_file", "FILE", "The file that holds it, readable by its owner only."),
     FlagRow("--dial", "targets.dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel."),
+    FlagRow(
+        "--tunnel", "targets.tunnel", "TUNNEL", "Open a tunnel to ENDPOINT: ssh:[USER@]HOST[:PORT] or ssm:i-INSTANCE."
+    ),
     FlagRow("--region", "targets.region", "REGION", "Only for a global endpoint; others name theirs."),
     FlagRow("--profile", "targets.profile", "NAME", "The AWS profile whose credentials sign."),
     FlagRow("--ca-file", "targets.ca_file", "FILE", "CA certificates to trust instead of the bundled roots of RDS."),
     FlagRow(
         "--logins-per-second", "targets.logins_per_second", "N", "New logins to the database at most; default 100."
     ),
+    FlagRow("--fleet-size", "fleet.size", "N", "So many proxies share --logins-per-second; default: this one alone."),
+    FlagRow("--fleet-store", "fleet.store", "URL", "And ask there for their part: rediss://HOST:PORT; default: none."),
     FlagRow(
         "--login-timeout", "targets.login_timeout", "SECONDS", "How long a login may take; default 9.5, at most 120."
     ),

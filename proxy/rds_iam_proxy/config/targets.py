@@ -37,18 +37,39 @@ def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Targ
     login_timeout = table.login_timeout or LOGIN_TIMEOUT
     if table.login_wait is not None and table.login_wait > login_timeout:
         reading.fault(place.key("login_wait"), f"longer than login_timeout, which is {login_timeout:g} s")
+    _check_tunnel(entry, reading)
     ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
     if table.endpoint is None or region is None:
         return None
-    given = table.model_dump(exclude={"endpoint", "dial", "region", "ca_file"}, exclude_none=True)
+    given = table.model_dump(exclude={"endpoint", "dial", "tunnel", "region", "ca_file"}, exclude_none=True)
     return Target(
         name=name,
         address=table.endpoint,
         dial=table.dial or table.endpoint,
+        tunnel=table.tunnel,
         region=region,
         ca_file=ca_file,
         **given,
     )
+
+
+def _check_tunnel(entry: Entry[TargetTable], reading: Reading) -> None:
+    place, given = entry.place, entry.given
+    if "tunnel" not in given:
+        if "tunnel_idle" in given:
+            reading.fault(place.key("tunnel_idle"), "means nothing without tunnel")
+        return
+    if "dial" in given:
+        reading.fault(
+            place.key("tunnel"),
+            f"not together with {place.short('dial')}, which is the near end of a tunnel that somebody else opens",
+        )
+    if entry.table.follow_cname:
+        reading.fault(
+            place.key("tunnel"),
+            "not together with follow_cname: DNS would choose where the tunnel leads; give the name that RDS shows as"
+            " the endpoint",
+        )
 
 
 def _region_and_partition(entry: Entry[TargetTable], reading: Reading) -> tuple[str | None, str | None]:
@@ -132,8 +153,8 @@ def _ca_file(path: Path, entry: Entry[TargetTable], reading: Reading) -> Path | 
 
 
 def check_limits(entries: Sequence[Entry[TargetTable]], reading: Reading) -> None:
-    """Targets that name one endpoint share its limiter, so they must agree on it."""
-    seen: dict[Address, Entry[TargetTable]] = {}
+    """Targets that name one endpoint, or one budget, share its limiter, so they must agree on it."""
+    seen: dict[Address | str, Entry[TargetTable]] = {}
     for entry in entries:
         table, place = entry.table, entry.place
         if (table.logins_per_second or 0) >= AWS_LOGIN_LIMIT:
@@ -144,13 +165,14 @@ def check_limits(entries: Sequence[Entry[TargetTable]], reading: Reading) -> Non
             )
         if table.endpoint is None:
             continue
-        first = seen.setdefault(table.endpoint, entry)
+        first = seen.setdefault(table.budget or table.endpoint, entry)
+        what = "endpoint" if table.budget is None else "budget"
         for key, default in (("logins_per_second", LOGINS_PER_SECOND), ("login_burst", LOGIN_BURST)):
             mine = getattr(table, key) or default
             theirs = getattr(first.table, key) or default
             if mine != theirs:
                 reading.fault(
                     place.key(key),
-                    f"{mine:g}, but {first.place.name} has {theirs:g} for the same endpoint, and"
-                    " the limit is the endpoint's; give both the same",
+                    f"{mine:g}, but {first.place.name} has {theirs:g} for the same {what}, and"
+                    f" the limit is the {what}'s; give both the same",
                 )

@@ -8,6 +8,7 @@ from typing import Literal
 from mysql_wire.passwords import Verifier
 
 from ..files import FileStamp
+from ..limits.store_place import StorePlace
 from ..net.address import Address
 from ..net.sockets import Bind
 
@@ -16,6 +17,43 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 TLSMode = Literal["auto", "required", "off"]
 AuthMode = Literal["auto", "native"]
 """What a listener greets with."""
+
+
+@dataclass(frozen=True, slots=True)
+class SSHTunnel:
+    """Made by `ssh`, with the user's own configuration of it."""
+
+    destination: str
+    """As ssh takes it: `bastion`, `deploy@bastion.example.com`."""
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return f"ssh:{self.destination}" + (f":{self.port}" if self.port else "")
+
+
+@dataclass(frozen=True, slots=True)
+class SSMTunnel:
+    """Made by `aws ssm start-session`, with the target's profile and region."""
+
+    instance: str
+    """What `--target` takes: an instance, or `ecs:CLUSTER_TASK_RUNTIME`."""
+
+    def __str__(self) -> str:
+        return f"ssm:{self.instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTunnel:
+    """Made by a program of the user's."""
+
+    words: tuple[str, ...] = field(repr=False)
+    """With `{host}`, `{remote_port}` and `{local_port}`."""
+
+    def __str__(self) -> str:
+        return f"command {Path(self.words[0]).name}"
+
+
+Tunnel = SSHTunnel | SSMTunnel | CommandTunnel
 
 LOGINS_PER_SECOND = 100.0
 LOGIN_BURST = 20
@@ -32,7 +70,7 @@ class Target:
     name: str
     address: Address
     """The endpoint that tokens are signed for and certificates are checked against."""
-    dial: Address
+    dial: Address | Path
     """Where to connect: the endpoint itself, or the near end of a tunnel to it."""
     region: str
     profile: str | None = None
@@ -46,6 +84,8 @@ class Target:
     logins_per_second: float = LOGINS_PER_SECOND
     """Of the endpoint, however many targets name it."""
     login_burst: int = LOGIN_BURST
+    budget: str | None = None
+    """The name of the login budget that the endpoint shares with others of its instance; None: its own."""
     login_wait: float = LOGIN_WAIT
     """Seconds that a login may wait for its permit."""
     login_timeout: float = LOGIN_TIMEOUT
@@ -55,6 +95,10 @@ class Target:
     """None: as many as max_sessions allows."""
     idle_timeout: float | None = None
     """Seconds that a session may say nothing; None: as long as it likes."""
+    tunnel: Tunnel | None = None
+    """The proxy's own tunnel to the endpoint; `dial` is the endpoint until it is open."""
+    tunnel_idle: float | None = None
+    """Seconds without a session after which it is closed; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +159,16 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the proxies of a fleet share each login budget."""
+
+    size: int
+    """How many proxies there are."""
+    store: StorePlace | None = None
+    """Where they ask for their part; None: each has the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a running proxy was told."""
 
@@ -123,11 +177,15 @@ class Config:
     accounts: tuple[Account, ...]
     log: Log = Log()
     admin: Admin | None = None
+    sharing: Sharing | None = None
+    """None: no other proxy logs in at these targets."""
     drain_timeout: float = DRAIN_TIMEOUT
     """Seconds that sessions have to end when the proxy is told to stop."""
     warnings: tuple[str, ...] = ()
     """What is allowed but unwise, one line each, to be logged at the start."""
     files: Mapping[Path, FileStamp] = field(default_factory=dict)
     """All that was read, whose change makes another configuration, and what marked each before it was read."""
+    tunnel_environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The environment of the tunnels' programs: that of the process, without the accounts' passwords."""
     fixed_passwords: tuple[str, ...] = ()
     """Users whose passwords are in the environment, which a running process cannot read anew."""

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
 from ..config import Listener as ListenerConfig
+from ..config.values import AuthMode
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
 from ..front.accounts import Accounts
@@ -21,6 +23,7 @@ from ..front.arrival import Arrival
 from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
+from ..front.slots import LoginSlot, LoginSlots
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
 from ..net.address import Address
@@ -30,9 +33,11 @@ from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
 from ..stats.target import TargetWatch
-from .acceptor import MAX_LOGINS, Listener
-from .descriptors import room_for_clients
+from .acceptor import Listener
+from .budgets import LoginBudget
+from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
+from .system import say_what_is_missing
 from .systemd import LentSockets
 from .wiring import Wiring, wire
 
@@ -61,6 +66,7 @@ class _Door:
     dialect: Dialect[Any]
     """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
+    auth: AuthMode
     task: asyncio.Task[None] | None = None
 
 
@@ -77,13 +83,15 @@ class Service:
         self._config = config
         self._sockets = sockets or LentSockets()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tunnel_tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(MAX_LOGINS)
+        self._talking: dict[LoginBudget, asyncio.Task[None]] = {}
         self._max_clients = _room_for(config)
+        self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._new_watch = new_watch
-        self._wiring = wire(config, self.spawn, new_watch=new_watch)
+        self._wiring = wire(config, self.spawn, spawn_tunnel=self._spawn_tunnel, new_watch=new_watch)
         self.clients = Clients()
         self.last_reload: LastReload | None = None
         """None: there has been none since the start."""
@@ -113,7 +121,9 @@ class Service:
 
     def start(self) -> None:
         """Listen. Raises ConfigError."""
+        say_what_is_missing(self._config)
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
+        self._join_fleets()
         self._start_probes()
 
     async def first_tries(self) -> None:
@@ -123,7 +133,7 @@ class Service:
 
     def prepare(self, config: Config) -> Wiring:
         """The parts for `config`, for `reload`. Reads files, so it may block: for a thread. Raises ConfigError."""
-        return wire(config, self.spawn, self._wiring, new_watch=self._new_watch)
+        return wire(config, self.spawn, self._wiring, spawn_tunnel=self._spawn_tunnel, new_watch=self._new_watch)
 
     def reload(self, config: Config, wiring: Wiring) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
@@ -137,8 +147,11 @@ class Service:
         self._max_clients = _room_for(config)
         for key in self._doors.keys() - wanted.keys():
             self._close_door(self._doors.pop(key))
+        for way in self._wiring.tunnels.keys() - wiring.tunnels.keys():
+            self._wiring.tunnels[way].retire()
         self._config, self._wiring = config, wiring
         self._open_doors(config, wiring, new)
+        self._join_fleets()
         self._start_probes()
 
     def tell_again(self, *, at_once: bool = False) -> None:
@@ -170,10 +183,8 @@ class Service:
     async def close(self) -> None:
         """End everything that still runs."""
         self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        await _cancel(self._tasks)
+        await _cancel(self._tunnel_tasks)  # which carried the farewells of sessions
         for door in self._doors.values():
             door.listening.close()  # if its task never ran
         for tokens in self._wiring.tokens.values():
@@ -182,13 +193,19 @@ class Service:
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """The one place where tasks are made: the loop itself would forget them."""
+        return self._spawn(coroutine, self._tasks)
+
+    def _spawn_tunnel(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return self._spawn(coroutine, self._tunnel_tasks)
+
+    def _spawn(self, coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        tasks.add(task)
+        task.add_done_callback(partial(self._ended, tasks))
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _ended(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
         exception = None if task.cancelled() else task.exception()
         if exception is not None:
             event(log, logging.ERROR, "internal error", exception=exception)
@@ -231,9 +248,9 @@ class Service:
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
             door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
             if door is not None:
-                door.target, door.dialect, door.tls = listener.target, dialect, tls
+                door.target, door.dialect, door.tls, door.auth = listener.target, dialect, tls, listener.auth
                 continue
-            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls)
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls, listener.auth)
             start, turn_away = self._starter(door), self._turner_away(door)
             accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
@@ -249,11 +266,11 @@ class Service:
             if door.task is not None:
                 door.task.cancel()
 
-    def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
-        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+    def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
+        def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls)
-            session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot, door.auth)
+            session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session
@@ -266,6 +283,17 @@ class Service:
 
     def _has_room(self) -> bool:
         return len(self.clients) < self._max_clients
+
+    # --- fleets ---
+
+    def _join_fleets(self) -> None:
+        """Talk with the store about each shared budget; leave those that are gone."""
+        wanted = {budget for budget in self._wiring.budgets.values() if budget.member is not None}
+        for budget in self._talking.keys() - wanted:
+            self._talking.pop(budget).cancel()
+        for budget in wanted - self._talking.keys():
+            if budget.member is not None:
+                self._talking[budget] = self.spawn(budget.member.run(budget.limiter))
 
     # --- probes ---
 
@@ -280,6 +308,13 @@ class Service:
             self._probing.pop(probe).cancel()
         for probe in wanted - self._probing.keys():
             self._probing[probe] = self.spawn(probe.run())
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    while tasks:
+        await asyncio.wait(set(tasks))
 
 
 def _room_for(config: Config) -> int:

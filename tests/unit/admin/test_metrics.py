@@ -30,6 +30,7 @@ def scrape(
         name=name,
         watch=watch,
         health=health,
+        tunnel=None,
         breaker_open=False,
         sessions={Activity.IDLE: 2},
         max_sessions=500,

@@ -16,6 +16,7 @@ from rds_iam_proxy.front.arrival import Arrival
 from rds_iam_proxy.front.guard import LoginGuard
 from rds_iam_proxy.front.ids import LiveSessions
 from rds_iam_proxy.front.shared import Shared
+from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
@@ -68,6 +69,8 @@ class FakeStream:
 
     def watch_readable(self, callback: Callable[[], None] | None) -> None:
         self._readable = callback
+        if callback is not None and self._data is not None:
+            asyncio.get_running_loop().call_soon(callback)
 
     def watch_writable(self, callback: Callable[[], None] | None) -> None: ...
 
@@ -87,6 +90,10 @@ class FakeStream:
     async def write(self, data: bytes) -> None:
         if data:
             self.send(data)
+
+    def end_writing(self) -> None:
+        """As servers do, who close then."""
+        self.put(b"")
 
     async def finish(self) -> None:
         self._diary.append(f"{self._name} is seen off")
@@ -161,6 +168,7 @@ class Script:
     at_rds: Exception | None = None
     at_welcome: Exception | None = None
     has_farewells: bool = True
+    outlives_refusal: bool = False
     permits: asyncio.Event = field(default_factory=asyncio.Event)
 
     def says(self, entry: str, error: Exception | None = None) -> None:
@@ -219,6 +227,9 @@ class FakeFront:
     def refusal(self, error: LoginError) -> Refusal:
         return Refusal(error.row.key.encode(), 1)
 
+    async def stay(self, rds: FakeRDS) -> bool:
+        return self._script.outlives_refusal
+
     def farewell(self, error: LoginError) -> bytes:
         return error.row.key.encode() if self._script.has_farewells else b""
 
@@ -253,11 +264,10 @@ class Play:
         loop = asyncio.get_running_loop()
         shared = Shared(Accounts([APP]), LoginGuard(), LiveSessions(), make_buffer(), loop.time)
         self.session: Session[FakeRDS] = Session(
-            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None),
+            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None, LoginSlots().enter("127.0.0.1")),
             cast(Upstream, self.upstream),
             cast(Dialect[FakeRDS], self),
             shared,
-            lambda: None,
         )
         self.life = loop.create_task(self.session.run())
 
@@ -421,6 +431,22 @@ def test_client_whose_next_login_fails_is_told_and_its_session_is_over() -> None
 
     told = ["RDS closed", "client gets wrong-password", "client is seen off"]
     assert played(changes) == [*IN, "asked again", "answer read", "verified", *told]
+
+
+def test_session_that_outlives_a_refused_login_goes_on_as_it_was() -> None:
+    async def changes(play: Play) -> None:
+        await play.until("relay")
+        play.script.right = False
+        play.client.put(b"again")
+        await play.until("relay", times=2)
+        assert play.activity() is Activity.RUNNING
+        assert play.session.view().account == "app"
+        play.client.put(b"hello")
+        await play.until("RDS gets hello")
+        play.client.put(b"")
+
+    told = ["asked again", "answer read", "verified", "client gets wrong-password", "relay"]
+    assert played(changes, outlives_refusal=True) == [*IN, *told, "RDS gets hello", "RDS closed"]
 
 
 def test_order_of_answers_is_kept_when_somebody_logs_in_once_more() -> None:

@@ -69,7 +69,8 @@ function createTarget() {
     say(name, target.name);
     health.dataset.state = target.health;
     say(health, target.health);
-    const dial = target.dial ? `, dialled as ${target.dial}` : "";
+    const dial = target.dial ? `, dialled as ${target.dial}`
+      : target.tunnel ? `, tunnel ${target.tunnel.way} ${target.tunnel.state}` : "";
     say(endpoint, target.endpoint + dial);
     endpoint.title = `${target.endpoint}${dial} (${target.region})`;
     say(why, target.why);
@@ -262,9 +263,22 @@ function show(status) {
   showTargets(status);
   showErrors(status);
   showSessions(status);
+  say($("budgets"), status.budgets.map(budgetText).join(" "));
+  $("budgets").hidden = status.budgets.length === 0;
   showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
   say($("listeners"), `Listening on ${doors.join(", ")}`);
+}
+
+/** A login budget that several proxies share. */
+function budgetText(budget) {
+  const rate = `${number(budget.rate)} of ${number(budget.rate_limit)} logins/s`;
+  if (!budget.store) return `Budget ${budget.name}: this proxy has ${rate}, one of ${number(budget.size)} in the fleet.`;
+  if (budget.source === "store") {
+    const state = budget.store_up ? "" : `, which does not answer: ${budget.store_fault}`;
+    return `Budget ${budget.name}: the fleet has ${rate}, ${number(budget.members)} of ${number(budget.size)} proxies are heard by ${budget.store}${state}.`;
+  }
+  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${budget.store_fault}.`;
 }
 
 /** A reload that was refused, as long as it was the last. */

@@ -2,10 +2,12 @@
 
 import socket
 import ssl
+from pathlib import Path
 
 from ...config import Target
 from ...logs import printable
 from ...mysql.rds_login import TOKEN_LEFT_OUT, repeats_token
+from ...net.address import Address
 
 SECONDS = 10
 
@@ -28,13 +30,27 @@ def current_user(target: Target, db_user: str, token: bytes, context: ssl.SSLCon
         defer_connect=True,
     )
     try:
-        connection.connect(socket.create_connection((target.dial.host, target.dial.port), timeout=SECONDS))
+        connection.connect(_connected(target.dial))
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT CURRENT_USER()")
             row = cursor.fetchone()
     except (OSError, pymysql.err.Error) as exc:
         raise QueryFailed(_words(exc, token)) from None
     return printable(str(row[0])) if row else "nobody"
+
+
+def _connected(dial: Address | Path) -> socket.socket:
+    """Raises OSError."""
+    if isinstance(dial, Address):
+        return socket.create_connection((dial.host, dial.port), timeout=SECONDS)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(SECONDS)
+        sock.connect(str(dial))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _words(exc: Exception, token: bytes) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mysql_wire.handshake import ServerIdentity
 
@@ -19,7 +20,6 @@ from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
 from ...rds.login import Step, Way
-from ...rds.upstream import LOGIN_SECONDS
 from .report import Finding, Status
 
 SOON_DAYS = 30
@@ -38,6 +38,7 @@ _OF = {
 }
 
 Now = Callable[[], float]
+Explained = Callable[[LoginError], Awaitable[LoginError]]
 
 
 @dataclass(slots=True)
@@ -51,11 +52,18 @@ class _Seen:
 
 
 async def log_in(
-    target: Target, db_user: str, tokens: TokenSource, trust: Trust, *, advice: str = "", now: Now = time.monotonic
+    target: Target,
+    db_user: str,
+    tokens: TokenSource,
+    trust: Trust,
+    *,
+    explained: Explained,
+    advice: str = "",
+    now: Now = time.monotonic,
 ) -> list[Finding]:
     """One whole login and a farewell: less would count towards RDS's max_connect_errors.
 
-    `advice` goes in front of that for a token that RDS refuses.
+    `explained` may know better what went wrong on the way. `advice` goes in front of that for a token that RDS refuses.
     """
     seen, seconds = _Seen(), dict.fromkeys(_STEPS, 0.0)
     began = [now()]
@@ -70,13 +78,13 @@ async def log_in(
     login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, ASKS_NOTHING, on_step)
     failure: LoginError | None = None
     try:
-        async with asyncio.timeout(LOGIN_SECONDS):
+        async with asyncio.timeout(target.login_timeout):
             session = await login.run()
         await session.quit()
     except TimeoutError:
-        failure = failures.no_answer(target, login.step, LOGIN_SECONDS)
+        failure = failures.no_answer(target, login.step, target.login_timeout)
     except LoginError as exc:
-        failure = exc
+        failure = await explained(exc)
     if failure is not None:
         seconds[_OF[login.step]] += now() - began[0]
     seen.server, seen.identity = login.server, login.identity
@@ -125,7 +133,7 @@ def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
 
 
 def _server(target: Target, seen: _Seen) -> str:
-    at = target.dial if seen.server is None else Address(*seen.server)
+    at = target.dial if seen.server is None or isinstance(target.dial, Path) else Address(*seen.server)
     return f"connected to {target.dial}" + (f" at {at}" if at != target.dial else "")
 
 

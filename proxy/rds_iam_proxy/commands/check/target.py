@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from ...errors.tree import LoginError
 from ...logs import printable
 from ...net.address import Address
 from ...rds import failures
+from ...rds.tunnel.tunnel import Tunnel
 from ...rds.whereabouts import Whereabouts
 from ...threads import in_thread
 from . import query
@@ -24,6 +25,7 @@ from .caller import STS_SECONDS, BadCredentials, Caller, NotAnswered, ask_sts, s
 from .metadata import metadata_service
 from .report import Finding, Report, Status
 from .steps import failed, log_in
+from .tunnel import open_tunnel
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -50,7 +52,9 @@ class _Witness(Signer):
         return self.signed
 
 
-async def check_target(target: Target, db_users: Sequence[str], trust: Trust, report: Report) -> None:
+async def check_target(
+    target: Target, db_users: Sequence[str], trust: Trust, tunnel: Tunnel | None, report: Report
+) -> None:
     """Adds its findings to the report; the first failure ends it."""
     identity = Identity(target.profile, target.role_arn, target.external_id, target.role_session_name)
     signer = _Witness(identity)
@@ -62,13 +66,24 @@ async def check_target(target: Target, db_users: Sequence[str], trust: Trust, re
             if number == 0:
                 caller = await _credentials(target, db_user, identity, signer, tokens, report, subject)
                 if caller is None and report.failed:
-                    for step in _AFTER_CREDENTIALS:
-                        report.add(subject, Finding(step, Status.SKIPPED, "not reached"))
+                    _skip(_AFTER_CREDENTIALS, report, subject)
                     return
-            found, its_trust = await _dns(target, trust, report, subject)
-            await _log_in(found, db_user, tokens, its_trust, caller, report, subject)
+            if tunnel is not None:
+                opened = await open_tunnel(tunnel, target.login_timeout)
+                report.add(subject, opened)
+                if opened.status is Status.FAILED:
+                    _skip(_AFTER_CREDENTIALS, report, subject)
+                    return
+            whereabouts = Whereabouts(target, trust, tunnel=tunnel)
+            found, its_trust = await _dns(target, trust, whereabouts, report, subject)
+            await _log_in(found, db_user, tokens, its_trust, whereabouts, caller, report, subject)
     finally:
         tokens.close()
+
+
+def _skip(steps: Iterable[str], report: Report, subject: str) -> None:
+    for step in steps:
+        report.add(subject, Finding(step, Status.SKIPPED, "not reached"))
 
 
 async def _credentials(
@@ -146,14 +161,19 @@ def _clock(ahead: float | None, report: Report, subject: str) -> None:
     report.add(subject, Finding("clock", Status.WARNING, text))
 
 
-async def _dns(target: Target, trust: Trust, report: Report, subject: str) -> tuple[Target, Trust]:
+async def _dns(
+    target: Target, trust: Trust, whereabouts: Whereabouts, report: Report, subject: str
+) -> tuple[Target, Trust]:
     """Where the name leads. It decides nothing: TCP does."""
     if target.dial != target.address:
         report.add(subject, Finding("DNS", Status.SKIPPED, f"{target.dial} is dialled instead"))
         return target, trust
+    if target.tunnel is not None:
+        report.add(subject, Finding("DNS", Status.SKIPPED, "the far end of the tunnel looks the name up"))
+        return await whereabouts.now(target.login_timeout)
     began = time.monotonic()
     try:
-        found, its_trust = await Whereabouts(target, trust).now()
+        found, its_trust = await whereabouts.now()
         details = (f"follows the CNAME to {found.address}",) if found.address != target.address else ()
         addresses = await _addresses(found.address)
         chain = await in_thread(lambda: _chain(found.address.host), LOOKUP_SECONDS, "check")
@@ -192,11 +212,14 @@ async def _log_in(
     db_user: str,
     tokens: TokenSource,
     trust: Trust,
+    whereabouts: Whereabouts,
     caller: Caller | None,
     report: Report,
     subject: str,
 ) -> None:
-    findings = await log_in(target, db_user, tokens, trust, advice=_policy(target, db_user, caller))
+    findings = await log_in(
+        target, db_user, tokens, trust, explained=whereabouts.explained, advice=_policy(target, db_user, caller)
+    )
     for finding in findings:
         report.add(subject, finding)
     if any(finding.status is Status.FAILED for finding in findings):

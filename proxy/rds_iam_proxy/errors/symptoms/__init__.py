@@ -11,12 +11,14 @@ from .here import HERE
 from .reaching import REACHING
 from .row import Symptom
 from .signing import SIGNING
+from .tunnel import TUNNEL
 from .verdicts import VERDICTS
 
 __all__ = ["AT_THE_START", "CHAPTERS", "SYMPTOMS", "WHILE_IT_RUNS", "Symptom"]
 
 CHAPTERS: tuple[tuple[str, tuple[Symptom, ...]], ...] = (
     ("The way to RDS", REACHING),
+    ("The proxy's own tunnel", TUNNEL),
     ("AWS credentials", SIGNING),
     ("RDS's verdict", VERDICTS),
     ("The proxy itself", HERE),
