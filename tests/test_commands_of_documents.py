@@ -1,7 +1,7 @@
 """Every command of the README and the docs that can be run here is run: as it stands, by a shell, at a real server.
 
-What is lent to it are variables (the CA of the server, a free port, a password); what is replaced are a tunnel's near
-end and the path of the configuration. Commands of other programs are not run.
+What is lent to it are variables (the CA of the server, a free port, a password); what is replaced are a tunnel, which
+tests/tunnel has, and the path of the configuration. Commands of other programs are not run.
 """
 
 import os
@@ -65,7 +65,7 @@ class Place:
         more = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(self.home)}
         if HOST in command and " grants " not in command:
             more["RDS_IAM_PROXY_CA_FILE"] = str(self.server.ca_file)
-            if "--dial" not in command:
+            if "--dial" not in command and "--tunnel" not in command:
                 more["RDS_IAM_PROXY_DIAL"] = self.dial
             if " serve " in command:
                 more["RDS_IAM_PROXY_LISTEN"] = "127.0.0.1:0"
@@ -75,7 +75,8 @@ class Place:
         return clean_environment(self.home, key, more)
 
     def adapted(self, command: str) -> str:
-        text = CONFIG_PATHS.sub(str(self.home / "proxy.toml"), command).replace("127.0.0.1:13306", self.dial)
+        text = CONFIG_PATHS.sub(str(self.home / "proxy.toml"), command)
+        text = re.sub(r"--tunnel \S+|--dial 127\.0\.0\.1:13306", f"--dial {self.dial}", text)
         # The dump needs a client of MySQL's, which is not asked for here: that the job has its socket is.
         return text.replace('mysqldump --socket="$DB_SOCKET" shop > shop.sql', 'test -S "$DB_SOCKET"')
 
