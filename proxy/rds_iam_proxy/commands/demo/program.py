@@ -28,7 +28,7 @@ FIRST_ADMIN_PORT = 9090
 
 _TARGET = "demo"
 _PROFILE = "rds-iam-proxy-demo"
-_DRAIN_TIMEOUT = 0.3  # seconds; nothing here is worth waiting for
+_DRAIN_TIMEOUT = 2.0  # seconds; nothing here is worth waiting for
 
 
 def run(listen: Address | None, *, once: bool) -> int:
