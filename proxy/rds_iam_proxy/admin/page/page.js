@@ -210,7 +210,7 @@ function shortened(paragraph, few, all, what) {
     refresh();
   };
   const shown = paragraph.dataset.all ? all : Math.min(few, all);
-  say(button, `Show ${number(all - shown)} more ${what}`);
+  say(button, `Show ${number(all - shown)} more ${what}${all - shown === 1 ? "" : "s"}`);
   button.hidden = shown === all;
   paragraph.hidden = shown === all;
   return shown;
@@ -218,7 +218,7 @@ function shortened(paragraph, few, all, what) {
 
 function showSessions(status) {
   const found = status.sessions_found;
-  const few = shortened($("more-sessions"), FEW_SESSIONS, status.sessions.length, "sessions");
+  const few = shortened($("more-sessions"), FEW_SESSIONS, status.sessions.length, "session");
   const shown = status.sessions.slice(0, few);
   keyed($("sessions"), shown, (session) => session.id, createSession);
   const wanted = $("find").value.trim();
@@ -238,7 +238,7 @@ function showErrors(status) {
     error.explainedAbove = explained.has(error.cause);
     explained.add(error.cause);
   }
-  const few = shortened($("more-errors"), FEW_ERRORS, status.errors.length, "errors");
+  const few = shortened($("more-errors"), FEW_ERRORS, status.errors.length, "error");
   keyed($("errors"), status.errors.slice(0, few), errorKey, createError);
   say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
   $("errors").parentElement.hidden = status.errors.length === 0;
