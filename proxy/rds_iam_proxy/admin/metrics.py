@@ -37,6 +37,7 @@ class TargetNumbers:
     tunnel: Tunnel | None
     sessions: Mapping[Activity, int]
     max_sessions: int
+    parked: int
     rate: float
     waiting: int
     token_ages: Mapping[str, float]
@@ -116,6 +117,24 @@ def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
     )
     yield _gauge(
         "sessions_max", "Sessions that may be open.", ["target"], (([t.name], float(t.max_sessions)) for t in targets)
+    )
+    yield _gauge(
+        "sessions_parked",
+        "Used sessions at RDS that wait for their next client.",
+        ["target"],
+        (([t.name], float(t.parked)) for t in targets),
+    )
+    yield _counter(
+        "sessions_lent",
+        "Logins of clients that a used session served, without one at RDS.",
+        ["target"],
+        (([t.name], float(t.watch.lent)) for t in targets),
+    )
+    yield _counter(
+        "sessions_unfit",
+        "Used sessions that were closed instead of being lent, by why.",
+        ["target", "reason"],
+        (([t.name, why], float(count)) for t in targets for why, count in sorted(t.watch.unfit.items())),
     )
     yield _counter(
         "sessions_ended",

@@ -165,4 +165,5 @@ async def _sweep(service: Service) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         service.clients.sweep()
+        service.close_expired()
         service.tell_again()

@@ -154,6 +154,7 @@ async def _tick(service: Service, reloader: Reloader, stopping: _Stopping, lifec
         await asyncio.sleep(SWEEP_SECONDS)
         lifecycle.notifier.alive()
         service.clients.sweep()
+        service.close_expired()
         service.tell_again()
         outages.look(service.wiring.routes)
         reloader.look_at_files()

@@ -112,7 +112,7 @@ def _budget(budget: Status) -> RenderableType:
 
 
 def _targets(targets: Iterable[Status]) -> Table:
-    table = _table("Target", "Health", "Sessions", "Logins/s", "Waiting", "Logins, 5 min", "Let in", "Refused")
+    table = _table("Target", "Health", "Sessions", "Logins/s", "Waiting", "Logins, 5 min", "Let in", "Lent", "Refused")
     for target in targets:
         history = target["history"]
         done = [a + r for a, r in zip(history["accepted"], history["refused"], strict=True)]
@@ -124,9 +124,16 @@ def _targets(targets: Iterable[Status]) -> Table:
             str(target["waiting"]),
             Chart(bars(done)),
             str(target["accepted"]),
+            _lent(target),
             Text(str(target["refused"]), "red" if target["refused"] else "default"),
         )
     return table
+
+
+def _lent(target: Status) -> str:
+    """Logins that a used session served, and how many sessions wait; an older proxy says nothing of it."""
+    lent, parked = target.get("lent", 0), target.get("parked", 0)
+    return f"{lent} (+{parked})" if lent or parked else "0"
 
 
 def _sessions(sessions: Iterable[Status]) -> Table:

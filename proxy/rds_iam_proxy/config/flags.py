@@ -82,6 +82,7 @@ CONFIG_FLAGS = (
         "--login-timeout", "targets.login_timeout", "SECONDS", "How long a login may take; default 9.5, at most 120."
     ),
     FlagRow("--max-sessions", "targets.max_sessions", "N", "Sessions at once at most; default 500."),
+    FlagRow("--reuse", "targets.reuse", "", "Sessions of clients that quit, proved clean, serve the next ones."),
     FlagRow("--admin", "admin.bind", "HOST:PORT", "Status page, health and metrics, as 127.0.0.1:9090; default: none."),
     FlagRow("--health", "admin.health_bind", "HOST:PORT", "The health paths alone, for probes; default: none."),
     FlagRow("--metrics", "admin.metrics_bind", "HOST:PORT", "/metrics alone; default: none."),

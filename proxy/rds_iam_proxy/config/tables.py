@@ -19,6 +19,9 @@ from .values import (
     LOGIN_WAIT,
     LOGINS_PER_SECOND,
     MAX_SESSIONS,
+    REUSE_IDLE,
+    REUSE_LIFETIME,
+    REUSE_MAX,
 )
 
 MAX_LOGIN_WAIT = 9.5
@@ -26,6 +29,12 @@ MAX_LOGIN_WAIT = 9.5
 
 MAX_LOGIN_TIMEOUT = 120.0
 """Seconds: an Aurora Serverless that has been paused for long needs half a minute."""
+
+MAX_REUSE_IDLE = 300.0
+"""Seconds."""
+
+MAX_REUSE_LIFETIME = 3600.0
+"""Seconds: an account that was locked may get in for so long."""
 
 MIN_IDLE_TIMEOUT = 1.0
 """Seconds: less is not silence."""
@@ -114,6 +123,25 @@ class TargetTable(Table):
     )
     idle_timeout: Annotated[float, Field(ge=MIN_IDLE_TIMEOUT)] | None = row(
         "After so long a silence a session is ended with ERR 4031.", unit="seconds", default="never"
+    )
+    reuse: bool = row(
+        "The session of a client that quits is cleaned and serves the next client of the same kind, without a login at"
+        " RDS: see docs/reuse.md. MySQL and MariaDB only, and not behind an RDS Proxy.",
+        default=False,
+    )
+    reuse_idle: Annotated[float, Field(ge=0.1, le=MAX_REUSE_IDLE)] | None = row(
+        "So long it waits for that client.", unit="seconds", default=REUSE_IDLE
+    )
+    reuse_lifetime: Annotated[float, Field(ge=1, le=MAX_REUSE_LIFETIME)] | None = row(
+        "From its login at RDS on; then nobody new gets it. So long a client may be served after its IAM policy was"
+        " withdrawn or its database user locked.",
+        unit="seconds",
+        default=REUSE_LIFETIME,
+    )
+    reuse_max: Annotated[int, Field(ge=1, le=1000)] | None = row(
+        "So many of one kind wait at once, at most; all together a fifth of max_sessions.",
+        unit="sessions",
+        default=REUSE_MAX,
     )
 
 

@@ -60,6 +60,9 @@ LOGIN_BURST = 20
 LOGIN_WAIT = 8.0
 LOGIN_TIMEOUT = 9.5
 MAX_SESSIONS = 500
+REUSE_IDLE = 10.0
+REUSE_LIFETIME = 300.0
+REUSE_MAX = 8
 DRAIN_TIMEOUT = 30.0
 
 
@@ -99,6 +102,14 @@ class Target:
     """The proxy's own tunnel to the endpoint; `dial` is the endpoint until it is open."""
     tunnel_idle: float | None = None
     """Seconds without a session after which it is closed; None: never."""
+    reuse: bool = False
+    """A session whose client has quit is lent to the next of its kind, once it is proved to be clean."""
+    reuse_idle: float = REUSE_IDLE
+    """Seconds that it waits for that."""
+    reuse_lifetime: float = REUSE_LIFETIME
+    """Seconds from its login at RDS, after which nobody new gets it."""
+    reuse_max: int = REUSE_MAX
+    """So many of one kind of client wait at once, at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mysql_wire.capabilities import LOGIN_CAPABILITIES
@@ -21,6 +22,7 @@ from ..rds import failures
 from ..rds.login import OnStep, Order, Step, Way
 from . import refusals
 from .greeter import Greeter
+from .kind import Kind
 from .packets import read_packet
 
 OLD_TOKEN_SECONDS = 60.0
@@ -60,6 +62,8 @@ class UpstreamSession:
     capabilities: Capability
     ok: OKPacket
     on_close: Callable[[], None] = field(repr=False)
+    was_killed: bool = False
+    """A client's KILL named it, and may still be on its way."""
 
     async def reset(self) -> bool:
         """Forget what the session holds: variables, locks, temporary tables, a transaction. False: it is of no use."""
@@ -80,6 +84,11 @@ class UpstreamSession:
         finally:
             self.close()
 
+    def leave(self) -> None:
+        with suppress(OSError):
+            self.stream.send(COM_QUIT)
+        self.close()
+
     def close(self) -> None:
         self.on_close()
         self.on_close = _nothing
@@ -90,13 +99,15 @@ def _nothing() -> None:
     pass
 
 
-def order_for(greeter: Greeter, account: str, db_user: str, request: LoginRequest) -> Order[UpstreamSession]:
+def order_for(
+    greeter: Greeter, account: str, db_user: str, request: LoginRequest, kind: Kind | None = None
+) -> Order[UpstreamSession]:
     """Before RDS's first greeting is known a login is worth it without a token, to learn that."""
 
     def make(way: Way, on_step: OnStep) -> RDSLogin:
         return RDSLogin(way, db_user, request, on_step, greeter.learn)
 
-    return Order(account, db_user, make, token_first=greeter.has_answered)
+    return Order(account, db_user, make, kind, token_first=greeter.has_answered)
 
 
 class RDSLogin:

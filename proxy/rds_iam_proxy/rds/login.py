@@ -1,6 +1,6 @@
 """What a login at RDS is, whatever the database: its steps, its way there, who asks for it, and what it gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -58,6 +58,9 @@ class RDSSession(Protocol):
     async def quit(self) -> None:
         """Take leave as a client does, then close."""
 
+    def leave(self) -> None:
+        """The same of a session at rest, at once."""
+
     def close(self) -> None: ...
 
 
@@ -65,6 +68,9 @@ SessionT = TypeVar("SessionT", bound=RDSSession)
 """A dialect's own sessions at RDS."""
 
 SessionT_co = TypeVar("SessionT_co", bound=RDSSession, covariant=True)
+
+
+SessionT_contra = TypeVar("SessionT_contra", bound=RDSSession, contravariant=True)
 
 
 class Login(Protocol[SessionT_co]):
@@ -87,6 +93,8 @@ class Order(Generic[SessionT]):
     db_user: str
     make: Callable[[Way, OnStep], Login[SessionT]]
     """One try. There may be several."""
+    kind: Hashable | None = None
+    """What else a login fixes once and for all: a used session of the same kind would do. None: none would."""
     token_first: bool = True
     """Without a token do not even dial: RDS may count handshakes that break off."""
 

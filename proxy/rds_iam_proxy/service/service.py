@@ -147,6 +147,8 @@ class Service:
         self._max_clients = _room_for(config)
         for key in self._doors.keys() - wanted.keys():
             self._close_door(self._doors.pop(key))
+        self._close_pools(before=self._wiring, after=wiring)
+        self._spoil_changed(config)
         for way in self._wiring.tunnels.keys() - wiring.tunnels.keys():
             self._wiring.tunnels[way].retire()
         self._config, self._wiring = config, wiring
@@ -178,11 +180,13 @@ class Service:
         """
         self._stop_listening()
         self._stop_probes()
+        self._close_pools(before=self._wiring, after=Wiring())
         return await self.clients.drain(self._config.drain_timeout, stop_now)
 
     async def close(self) -> None:
         """End everything that still runs."""
         self._stop_listening()
+        self._close_pools(before=self._wiring, after=Wiring())
         await _cancel(self._tasks)
         await _cancel(self._tunnel_tasks)  # which carried the farewells of sessions
         for door in self._doors.values():
@@ -209,6 +213,25 @@ class Service:
         exception = None if task.cancelled() else task.exception()
         if exception is not None:
             event(log, logging.ERROR, "internal error", exception=exception)
+
+    # --- used sessions ---
+
+    def close_expired(self) -> None:
+        """Used sessions that have waited too long for their next client; to be called from time to time."""
+        for upstream in self._wiring.upstreams.values():
+            upstream.close_expired()
+
+    def _close_pools(self, *, before: Wiring, after: Wiring) -> None:
+        """Of the targets that are gone, or are made anew: their sessions came there another way."""
+        for key, upstream in before.upstreams.items():
+            if after.upstreams.get(key) is not upstream:
+                upstream.close_pool()
+
+    def _spoil_changed(self, config: Config) -> None:
+        """An account that is not as it was gets no session from before."""
+        for account in set(self._config.accounts) - set(config.accounts):
+            for upstream in self._wiring.upstreams.values():
+                upstream.spoil(account=account.user)
 
     # --- listeners ---
 

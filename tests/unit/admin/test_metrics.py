@@ -34,6 +34,7 @@ def scrape(
         breaker_open=False,
         sessions={Activity.IDLE: 2},
         max_sessions=500,
+        parked=2,
         rate=100.0,
         waiting=7,
         token_ages={"demo_user": 12.0},

@@ -110,6 +110,7 @@ function details(target) {
   if (ages.length) parts.push(`oldest token ${duration(Math.max(...ages))}`);
   if (target.certificate_expires) parts.push(`certificate for ${duration(target.certificate_expires - now)}`);
   if (target.rate < target.rate_limit) parts.push(`RDS throttles: ${target.rate} instead of ${target.rate_limit} logins/s`);
+  if (target.lent || target.parked) parts.push(`${number(target.lent)} logins served by used sessions, ${target.parked} wait`);
   parts.push(`${bytes(target.bytes_from_client)} sent, ${bytes(target.bytes_from_rds)} received`);
   return parts.join(" · ");
 }

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mysql_wire.handshake import ServerIdentity
@@ -21,6 +21,7 @@ from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
 from ...rds.login import Step, Way
 from .report import Finding, Status
+from .reuse import try_reuse
 
 SOON_DAYS = 30
 """A certificate that ends within so many days is worth a warning."""
@@ -49,6 +50,7 @@ class _Seen:
     identity: ServerIdentity | None = None
     tls_version: str = ""
     chain: tuple[Presented, ...] = ()
+    reuse: list[Finding] = field(default_factory=list)
 
 
 async def log_in(
@@ -80,6 +82,9 @@ async def log_in(
     try:
         async with asyncio.timeout(target.login_timeout):
             session = await login.run()
+        if target.reuse:
+            seconds[_OF[before[0]]] += now() - began[0]
+            began[0], seen.reuse = now(), [await try_reuse(target, session, sum(seconds.values()))]
         await session.quit()
     except TimeoutError:
         failure = failures.no_answer(target, login.step, target.login_timeout)
@@ -88,7 +93,7 @@ async def log_in(
     if failure is not None:
         seconds[_OF[login.step]] += now() - began[0]
     seen.server, seen.identity = login.server, login.identity
-    return _findings(target, db_user, login.step, failure, seen, seconds, advice)
+    return _findings(target, db_user, login.step, failure, seen, seconds, advice) + seen.reuse
 
 
 def _findings(
