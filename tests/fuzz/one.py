@@ -7,7 +7,7 @@ import atheris
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    with atheris.instrument_imports(include=["mysql_wire"]):
+    with atheris.instrument_imports(include=["mysql_wire", "pg_wire"]):
         from fuzz.targets import TARGETS
     atheris.Setup([sys.argv[0], *arguments], TARGETS[name])
     atheris.Fuzz()

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from fuzz import wire
+from fuzz import postgres, wire
 
-TARGETS: dict[str, Callable[[bytes], None]] = {**wire.TARGETS}
+TARGETS: dict[str, Callable[[bytes], None]] = {**wire.TARGETS, **postgres.TARGETS}
 
-INSTRUMENTED = ("mysql_wire",)
+INSTRUMENTED = ("mysql_wire", "pg_wire")
 """Packages whose branches guide the fuzzer."""
