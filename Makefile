@@ -7,7 +7,7 @@ WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel binary image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -26,7 +26,8 @@ help:
 	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"
 	@echo "make wheel        build dist/*.whl"
-	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
+	@echo "make binary       build dist/rds-iam-proxy/ and a .tar.gz of it, for machines like this one without Python"
+	@echo "make image-check  take the Dockerfile's steps in Debian folders, try the binary there (root on Debian; minutes)"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
 	@echo "make clean        remove what was made here; the servers stay in the user's cache folder"
 
@@ -97,7 +98,12 @@ wheel: $(VENV)/installed
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-image-check: $(VENV)/installed-dev
+binary: $(VENV)/installed-dev
+	$(VENV)/bin/pyinstaller --noconfirm --log-level WARN --workpath build/binary --distpath dist packaging/binary/rds-iam-proxy.spec
+	tar -czf dist/rds-iam-proxy-$$(uname -s | tr A-Z a-z)-$$(uname -m).tar.gz -C dist rds-iam-proxy
+	@ls -sh dist/*.tar.gz
+
+image-check: $(VENV)/installed-dev binary
 	PYTHONPATH=tests $(VENV)/bin/python -m image_build
 
 # Run with the oldest Python that is supported: some packages need others there that later ones do without.

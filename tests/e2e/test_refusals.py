@@ -68,7 +68,7 @@ def test_pymysql_shows_the_reason(proxy: RunningProxy) -> None:
 def test_wrong_secret_key(real_server: RealServer) -> None:
     key = replace(real_server.key, secret_key="wrong")
     with running(config_text(real_server), key=key) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         position = real_server.log.position()
         error, line = refused_once(proxy)
     assert_token_refused(real_server, error)
@@ -87,7 +87,7 @@ def assert_token_refused(server: RealServer, error: Error) -> None:
 def test_expired_session_token(real_server: RealServer) -> None:
     real_server.change(keys=(replace(real_server.key, expires=int(time.time()) - 1),))
     with running(config_text(real_server), key=real_server.key) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         position = real_server.log.position()
         error, _ = refused_once(proxy)
     assert_token_refused(real_server, error)
@@ -106,7 +106,7 @@ def test_identity_without_the_iam_action(real_server: RealServer, proxy: Running
 
 def test_no_aws_credentials(real_server: RealServer) -> None:
     with running(config_text(real_server)) as proxy:
-        probe = proxy.wait_for("target does not answer as it should")
+        probe = proxy.wait_for("target down")
         error, line = refused_once(proxy)
     assert (error.code, error.sqlstate) == (1045, "28000")
     assert "no AWS credentials found" in error.text
@@ -129,7 +129,7 @@ def test_unreachable_host(tmp_path: Path) -> None:
     with closed_port() as port:
         server = FakeServer(port, ca_file)
         with running(config_text(server)) as proxy:
-            proxy.wait_for("target does not answer as it should")
+            proxy.wait_for("target down")
             error, line = refused_once(proxy)
     assert (error.code, error.sqlstate, line["reason"]) == (2003, "HY000", "unreachable")
     assert f"{server.endpoint} (dialled as 127.0.0.1:{port})" in error.text

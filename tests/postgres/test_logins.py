@@ -151,7 +151,7 @@ def test_a_refused_login_asks_the_server_once(postgres_server: PostgresServer, s
         assert postgres_server.log.refusals(since) == []
         postgres_server.change(keys=(make_key(),), not_authorized=frozenset({"user_batch"}))
     with running(config_text(postgres_server), key=postgres_server.key) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         since = postgres_server.log.position()
         with pytest.raises(psycopg.OperationalError, match="rds-db:connect"):
             connect(proxy, sslmode=sslmode)

@@ -6,7 +6,6 @@ from ..config import Engine
 from ..config.flags import FlagRow
 from ..config.values import ENGINE_PORTS
 from ..errors.tree import ConfigError
-from ..logs import setup
 from .flags import source_of, takes
 from .programs import programs_of
 
@@ -30,5 +29,4 @@ def demo(ctx: click.Context, listen: str | None, once: bool, engine: Engine) -> 
                 raise ValueError(f"{address.host} is not a loopback address; use 127.0.0.1:{address.port}")
         except ValueError as exc:
             raise ConfigError([f"{source_of(ctx, _LISTEN.name)}: {exc}"]) from None
-    setup()
     return programs_of(ctx).demo(address, once, engine)

@@ -67,7 +67,16 @@ def serve(
             _print_connect_lines(addresses[0], settings.accounts[0].user, target.engine, made)
 
     notifier, sockets = take_from(os.environ)
-    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, hangup, sockets)
+    lifecycle = Lifecycle(
+        load,
+        watch,
+        quit_after_idle,
+        exit_zero_on_sigterm,
+        notifier,
+        hangup,
+        sockets,
+        configuration="flags" if config is None else str(Path(config).absolute()),
+    )
     return programs_of(ctx).serve(settings, on_ready=ready, lifecycle=lifecycle)
 
 

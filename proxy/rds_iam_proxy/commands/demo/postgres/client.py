@@ -30,11 +30,21 @@ class LoginFailed(Exception):
 
 def log_in(proxy: Address, user: str, password: str) -> tuple[str, str, int]:
     """Who that is, the server's version, and how many customers there are. Raises LoginFailed, OSError."""
-    with socket.create_connection((proxy.host, proxy.port), SECONDS) as sock:
+    with connect(proxy, user, password) as sock:
         client = _Client(sock)
-        client.log_in(user, password)
         who = client.ask("SELECT current_user")[0]
         return who, client.ask("SHOW server_version")[0], len(client.ask("SELECT name FROM customers"))
+
+
+def connect(proxy: Address, user: str, password: str) -> socket.socket:
+    """A session that stays until it is closed. Raises LoginFailed, OSError."""
+    sock = socket.create_connection((proxy.host, proxy.port), SECONDS)
+    try:
+        _Client(sock).log_in(user, password)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Client:
@@ -42,7 +52,11 @@ class _Client:
         self._sock = sock
 
     def log_in(self, user: str, password: str) -> None:
-        self._sock.sendall(StartupMessage(0, {b"user": user.encode(), b"database": b"shop"}).encode())
+        self._sock.sendall(
+            StartupMessage(
+                0, {b"user": user.encode(), b"database": b"shop", b"application_name": b"demo's own"}
+            ).encode()
+        )
         self._message()
         bare = b"n=,r=" + secrets.token_urlsafe(18).encode()
         self._sock.sendall(SASLInitialResponse(SCRAM_SHA_256, b"n,," + bare).encode())
