@@ -18,6 +18,7 @@ from rds_iam_proxy.commands.demo.profile import GENERATIONS, MARIADB_11_4, MYSQL
 from rds_iam_proxy.commands.demo.rds import DB_USER, EmbeddedRDS
 from rds_iam_proxy.commands.serve import serve
 from rds_iam_proxy.config import Account, Config, Listener, Target
+from rds_iam_proxy.config.values import AuthMode
 from rds_iam_proxy.net.address import Address
 
 PASSWORD = "correct horse battery staple"
@@ -35,12 +36,14 @@ async def rds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @contextlib.asynccontextmanager
-async def proxy_to(rds: EmbeddedRDS) -> AsyncIterator[Address]:
+async def proxy_to(
+    rds: EmbeddedRDS, *, auth: AuthMode = "auto", verifier: Verifier | None = None
+) -> AsyncIterator[Address]:
     target = Target(name="rds", address=rds.endpoint, dial=rds.address, region=rds.region, ca_file=rds.ca_file)
     config = Config(
         targets={"rds": target},
-        listeners=(Listener(Address("127.0.0.1", 0), "rds", tls="off"),),
-        accounts=(Account(user="app", verifiers=(Verifier.of(PASSWORD.encode()),), db_user=DB_USER),),
+        listeners=(Listener(Address("127.0.0.1", 0), "rds", tls="off", auth=auth),),
+        accounts=(Account(user="app", verifiers=(verifier or Verifier.of(PASSWORD.encode()),), db_user=DB_USER),),
     )
     ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(config, on_ready=lambda addresses: ready.set_result(addresses[0])))
@@ -82,6 +85,20 @@ async def test_a_client_logs_in_and_sees_this_server(rds: EmbeddedRDS, profile: 
     asked = rds.logins[-1].request
     assert asked.collation == 45  # the client's own, whatever the server's default is
     assert rds.interrupted == 0
+
+
+NATIVE_HASH_ONLY = replace(Verifier.of(PASSWORD.encode()), sha2=None)
+
+
+@pytest.mark.parametrize("profile", GENERATIONS.values(), ids=GENERATIONS.keys())
+@pytest.mark.parametrize(("auth", "verifier"), [("native", None), ("auto", NATIVE_HASH_ONLY)])
+async def test_clients_that_know_native_only_are_greeted_with_it(
+    rds: EmbeddedRDS, profile: ServerProfile, auth: AuthMode, verifier: Verifier | None
+) -> None:
+    rds.profile = profile
+    async with proxy_to(rds, auth=auth, verifier=verifier) as proxy:
+        _, greeted_as, plugin, _, rows = await asyncio.to_thread(look_around, proxy)
+    assert (greeted_as, plugin, rows) == (profile.identity.version.decode(), "mysql_native_password", 5)
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"abcdefghijklmnopqrst\0"])

@@ -34,6 +34,10 @@ _SHORTEST_KILL = HEADER_LENGTH + 1 + len("KILL 1")
 _NOTHING = memoryview(b"")
 
 
+def _ignored(command: Command) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class CommandScanner:
     """Feed it what the client sent; forward what it returns, and what `more` returns while there is more.
@@ -47,6 +51,8 @@ class CommandScanner:
     kill_target: Callable[[int], int | None]
     allow_replication: bool = False
     keep_quit: bool = False
+    on_refused: Callable[[Command], object] = _ignored
+    """Hears at once of a replication command that RDS will refuse."""
 
     commands: int = 0
     last_command: int | None = None
@@ -256,6 +262,7 @@ class CommandScanner:
             return b""
         if command in REPLICATION and not self.allow_replication:
             self.refused = command
+            self.on_refused(Command(command))
             packet[HEADER_LENGTH] = 0x00  # no command: RDS itself answers 1047, in the right place
         elif command == Command.COM_PROCESS_KILL and complete and len(packet) == HEADER_LENGTH + 5:
             target = self.kill_target(int.from_bytes(packet[5:9], "little"))

@@ -90,6 +90,10 @@ class Front(Protocol[SessionT]):
     def refusal(self, error: LoginError) -> Refusal:
         """For the state that the conversation is in; it is over then."""
 
+    @property
+    def outlives_refusal(self) -> bool:
+        """A client whose login after an interruption is refused stays in the session that it had."""
+
     def farewell(self, error: LoginError) -> bytes:
         """What a client reads at its next command; empty where the server closes without a word."""
 

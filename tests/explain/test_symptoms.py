@@ -33,7 +33,15 @@ from e2e.fake_server import (
 from e2e.raw_client import packet
 from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
 from mysql_wire.constants import Capability
-from mysql_wire.errors import MalformedPacket, PacketTooLarge, TLSRequired, UnexpectedPacket, UnsupportedClient
+from mysql_wire.errors import (
+    CompressionNotOffered,
+    MalformedCommand,
+    MalformedPacket,
+    PacketTooLarge,
+    TLSRequired,
+    UnexpectedPacket,
+    UnsupportedClient,
+)
 from rds_iam_proxy.aws.clock import ClockWatch
 from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
@@ -385,7 +393,14 @@ async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None
         ("no-room", Limited("no-room")),
         ("wrong-password", refusals.access_denied(b"app", "localhost", using_password=True, is_known=True)),
         ("unknown-user", refusals.access_denied(b"app", "localhost", using_password=True, is_known=False)),
-        ("too-many-failures", Denied("too-many-failures")),
+        ("crowded", Limited("crowded")),
+        ("permit-too-late", Limited("permit-too-late", waited=8.0, rest=1.5)),
+        ("compression", refusals.broken_login(CompressionNotOffered("x"))),
+        ("unknown-command", refusals.broken_login(MalformedCommand("x"))),
+        ("replication-refused", Denied("replication-refused", command="COM_BINLOG_DUMP", account="app", target="shop")),
+        ("certificate-refused", Denied("certificate-refused", why="tlsv1 alert unknown ca")),
+        ("client-tls-too-old", Denied("client-tls-too-old", why="unsupported protocol")),
+        ("client-tls-failed", Denied("client-tls-failed", why="wrong version number")),
         ("tls-required", refusals.broken_login(TLSRequired("x"))),
         ("old-client", refusals.broken_login(UnsupportedClient("x"))),
         ("out-of-order", refusals.broken_login(UnexpectedPacket("x"))),

@@ -8,6 +8,7 @@ import pytest
 
 from e2e.raw_client import Error
 from rds_iam_proxy.errors.tree import LoginError
+from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.mysql.farewells import turn_away
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Listening, listen
@@ -22,7 +23,7 @@ async def closed(listening: Listening, clients: int) -> list[bytes]:
     def turn_away_soon(stream: Stream, error: LoginError) -> None:
         told.append(asyncio.create_task(turn_away(stream, error)))
 
-    listener = Listener(listening, lambda *_: None, asyncio.Semaphore(0), lambda: True, turn_away_soon)
+    listener = Listener(listening, lambda *_: None, LoginSlots(most=0, most_waiting=0), lambda: True, turn_away_soon)
     task = asyncio.create_task(listener.run())
     address = listening.sock.getsockname()
     connected = [socket.socket(listening.sock.family) for _ in range(clients)]

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,11 @@ from ..config import Config, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
+from ..net.sockets import has_unix_sockets
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
-from .serve import new_event_loop
+from ..threads import future_in_thread
+from .serve import new_event_loop, on_signal
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes, as shells have them."""
@@ -58,7 +61,9 @@ def run_job(job: Job, config: Config, password: str) -> int:
     except OSError as exc:
         raise ConfigError([f"no folder for the socket in {where}: {exc.strerror}; set XDG_RUNTIME_DIR"]) from exc
     with private_folder as folder:
-        binds: tuple[Path | Address, ...] = (Path(folder) / _SOCKET, Address("127.0.0.1", 0))
+        binds: list[Path | Address] = [Address("127.0.0.1", 0)]
+        if has_unix_sockets():
+            binds.insert(0, Path(folder) / _SOCKET)
         private = replace(
             config,
             listeners=tuple(Listener(bind, next(iter(config.targets))) for bind in binds),
@@ -92,15 +97,13 @@ async def _run(job: Job, config: Config, password: str) -> int:
 
 def variables(addresses: Sequence[Address | Path], user: str, password: str, prefix: str) -> dict[str, str]:
     """What the command gets: names of our own, and those that the stock clients read."""
-    path = next(address for address in addresses if isinstance(address, Path))
     address = next(address for address in addresses if isinstance(address, Address))
     port = str(address.port)
-    ours = {"HOST": address.host, "PORT": port, "SOCKET": str(path), "USER": user, "PASSWORD": password}
-    return {f"{prefix}{name}": value for name, value in ours.items()} | {
-        "MYSQL_UNIX_PORT": str(path),
-        "MYSQL_TCP_PORT": port,
-        "MYSQL_PWD": password,
-    }
+    ours = {"HOST": address.host, "PORT": port, "USER": user, "PASSWORD": password}
+    stock = {"MYSQL_TCP_PORT": port, "MYSQL_PWD": password}
+    for path in (str(address) for address in addresses if isinstance(address, Path)):  # none on Windows
+        ours["SOCKET"] = stock["MYSQL_UNIX_PORT"] = path
+    return {f"{prefix}{name}": value for name, value in ours.items()} | stock
 
 
 class _Command:
@@ -108,7 +111,7 @@ class _Command:
 
     def __init__(self) -> None:
         self.stop_now = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._early: list[signal.Signals] = []  # those that came while the command was being started
 
     def watch_signals(self) -> None:
@@ -116,17 +119,21 @@ class _Command:
         for name in _PASSED_ON:
             number = getattr(signal, name, None)
             if number is not None:
-                with suppress(NotImplementedError):  # Windows
-                    loop.add_signal_handler(number, partial(self._on_signal, number))
+                on_signal(loop, number, partial(self._on_signal, number))
 
     async def run(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         """Its exit code, 128 + n if signal n ended it. Raises OSError when it cannot be run."""
-        self._process = await asyncio.create_subprocess_exec(*command, env=environ)
-        for number in self._early:
-            self._on_signal(number)
-        code = await self._process.wait()
+        process = self._start(command, environ)
+        code = await future_in_thread(process.wait, "command")
         event(log, logging.INFO, "command ended", code=code)
         return code if code >= 0 else 128 - code
+
+    def _start(self, command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+        """Not by asyncio: on Windows a loop that waits for sockets starts no process."""
+        process = self._process = subprocess.Popen(command, env=environ)
+        for number in self._early:
+            self._on_signal(number)
+        return process
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._process is None:
@@ -141,6 +148,8 @@ class _Command:
 
 def _in_foreground() -> bool:
     """Whether what is typed at the terminal goes to us, and so to the command, which is of the same process group."""
+    if not hasattr(os, "tcgetpgrp"):  # Windows: everybody in the console gets it
+        return True
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

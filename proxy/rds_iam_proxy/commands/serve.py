@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,16 +21,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STOP_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK")
+    if hasattr(signal, name)  # the last: Windows
+)
+
 OnReady = Callable[[tuple[Address | Path, ...]], None]
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's where it exists, else asyncio's."""
+    """uvloop's where it exists, else asyncio's that waits for sockets: Windows' usual one cannot."""
     try:
         import uvloop
     except ImportError:
-        return asyncio.new_event_loop()
+        return asyncio.SelectorEventLoop()
     return uvloop.new_event_loop()
+
+
+def on_signal(loop: asyncio.AbstractEventLoop, number: int, callback: Callable[[], None]) -> None:
+    """Call back in the loop. On Windows when it next wakes, which a sweep makes it do twice a second."""
+    try:
+        loop.add_signal_handler(number, callback)
+    except NotImplementedError:
+        signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(callback))
 
 
 def run(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle | None = None) -> int:
@@ -92,9 +105,8 @@ class _Stopping:
 
     def watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, partial(self._on_signal, number))
+        for number in _STOP_SIGNALS:
+            on_signal(loop, number, partial(self._on_signal, number))
 
     def terminal_is_gone(self) -> None:
         """The terminal that it was started in: SIGHUP, as it ends other programs."""

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterable
 
-from mysql_wire.passwords import Verifier
+from mysql_wire.passwords import Decoys, Verifier
 
 from ..config import Account
 from ..net.sockets import Peer
@@ -15,14 +15,16 @@ class Accounts:
     def __init__(
         self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
+        known = self._all = tuple(accounts)
         self._by_user: dict[bytes, list[Account]] = {}
         self._of_any_user: Account | None = None
-        for account in accounts:
+        for account in known:
             if account.any_user:
                 self._of_any_user = account
             self._by_user.setdefault(account.user.encode(), []).append(account)
-        # Checked like a real one, so that time and packets don't tell who has an account.
-        self._dummy = (Verifier(native=random_bytes(20), sha2=random_bytes(32)),)
+        # Checked like real ones, so that neither time nor packets tell who has an account.
+        real = [account.verifiers for account in known if account.verifiers]
+        self._decoys = Decoys(real, secret=b"" if real else random_bytes(32))
 
     def find(self, user: bytes, target: str) -> Account | None:
         """The account of this user name, as it came over the wire, for this target."""
@@ -34,7 +36,17 @@ class Accounts:
     def verifiers(self, user: bytes, target: str) -> tuple[Verifier, ...]:
         """What the client's answer is checked against; never empty."""
         account = self.find(user, target)
-        return (account and account.verifiers) or self._dummy
+        return (account and account.verifiers) or self._decoys.of(_unquoted(user))
+
+    def native_only(self, target: str) -> bool:
+        """All that may use the target have no hash but that of mysql_native_password."""
+        known = [
+            verifier
+            for account in self._all
+            if account.targets is None or target in account.targets
+            for verifier in account.verifiers
+        ]
+        return bool(known) and all(verifier.sha2 is None for verifier in known)
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from ..config.values import AuthMode
 from ..net.sockets import Peer
 from ..net.stream import Stream
+from .slots import LoginSlot
 from .tls import LocalTLS
 
 
@@ -19,3 +21,6 @@ class Arrival:
     """The name of the listener's target."""
     tls: LocalTLS | None
     """None: the listener offers none."""
+    slot: LoginSlot = field(repr=False)
+    auth: AuthMode = "auto"
+    """By which method the listener asks for passwords."""

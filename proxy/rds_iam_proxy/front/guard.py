@@ -1,64 +1,50 @@
-"""Slows down the guessing of passwords without ever locking an account."""
+"""Slows down the guessing of passwords. Hears of wrong answers only: nothing that it knows can keep a right one out."""
 
-import asyncio
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-FREE_FAILURES = 10
-GUARDED_SECONDS = 60.0
-SECONDS_APART = 1.0
-MAX_QUEUE_SECONDS = 8.0  # within the time that a client has for its login
-MAX_ENTRIES = 10_000
+QUICK_SECONDS = 0.1
+"""What a wrong answer waits for its reply at first."""
+
+QUICK_ANSWERS = 10
+SLOWEST_SECONDS = 4.0
+"""Less than the time that clients have for their login: they are still told what is wrong."""
+
+REMEMBERED_SECONDS = 60.0
+MAX_PAIRS = 10_000
 
 
 @dataclass(slots=True)
-class _Entry:
-    failures: int = 0
-    guarded_until: float = 0.0
-    next_turn: float = 0.0
+class _Pair:
+    wrong: int = 0
+    last: float = 0.0
 
 
 class LoginGuard:
-    """After 10 wrong passwords in a row a pair of account and peer is checked one at a time, 1 s apart, for 60 s.
+    """Counts the wrong answers of each pair of user name and peer; a name that nobody has is a name like any other.
 
-    A peer is an IP address: every client on this machine is one peer. Only accounts that exist are counted.
+    The first 10 are answered after 0.1 s, each further one after twice the time, up to 4 s; a minute without a wrong
+    one ends it. A right answer does not: a guesser may have one, too. A peer is an IP address, or a user of this
+    machine at a Unix socket.
     """
 
-    def __init__(
-        self,
-        *,
-        now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._sleep = sleep
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        # By hash, which is of one size whatever a client sends, and which nobody outside can aim at.
+        self._pairs: OrderedDict[int, _Pair] = OrderedDict()
 
-    async def turn(self, account: str, peer: str) -> bool:
-        """Wait until this pair may be checked. False: too many wait already, so it is not checked at all."""
-        entry = self._entries.get((account, peer))
-        now = self._now()
-        if entry is None or now >= entry.guarded_until:
-            return True
-        mine = max(now, entry.next_turn)
-        if mine - now > MAX_QUEUE_SECONDS:
-            return False
-        entry.next_turn = mine + SECONDS_APART
-        await self._sleep(mine - now)
-        return True
-
-    def failed(self, account: str, peer: str) -> None:
-        """A wrong password."""
-        entry = self._entries.setdefault((account, peer), _Entry())
-        self._entries.move_to_end((account, peer))
-        entry.failures += 1
-        if entry.failures >= FREE_FAILURES:
-            entry.guarded_until = self._now() + GUARDED_SECONDS
-        if len(self._entries) > MAX_ENTRIES:
-            self._entries.popitem(last=False)
-
-    def succeeded(self, account: str, peer: str) -> None:
-        """The right password: counting starts anew."""
-        self._entries.pop((account, peer), None)
+    def wrong(self, user: bytes, peer: str) -> float:
+        """Count a wrong answer; returns for how many seconds its reply has to wait."""
+        key, now = hash((user, peer)), self._now()
+        pair = self._pairs.setdefault(key, _Pair())
+        self._pairs.move_to_end(key)
+        if now - pair.last > REMEMBERED_SECONDS:
+            pair.wrong = 0
+        pair.wrong, pair.last = pair.wrong + 1, now
+        if len(self._pairs) > MAX_PAIRS:
+            self._pairs.popitem(last=False)
+        doublings = min(max(0, pair.wrong - QUICK_ANSWERS), 16)
+        return min(SLOWEST_SECONDS, math.ldexp(QUICK_SECONDS, doublings))

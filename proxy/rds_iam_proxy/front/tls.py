@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import Listener
-from ..errors.tree import ConfigError
+from ..errors.tree import ConfigError, Denied, LoginError
 from ..files import is_private, read_file, write_private_file
 from ..logs import event
 
@@ -23,6 +23,12 @@ _FILE = "local-tls.pem"
 log = logging.getLogger(__name__)
 
 
+CLIENT_TLS = "client-tls"
+"""The reason of a login that ended with the TLS handshake: nothing that the client could read can be sent then."""
+
+_TOO_OLD = ("UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "PROTOCOL_VERSION", "NO_SHARED_CIPHER", "HANDSHAKE_FAILURE")
+
+
 @dataclass(frozen=True, slots=True)
 class LocalTLS:
     """A listener's side of TLS. `fingerprint`: SHA-256 of its certificate, for MariaDB's certificate proof."""
@@ -30,6 +36,17 @@ class LocalTLS:
     context: ssl.SSLContext = field(repr=False)
     fingerprint: bytes
     required: bool
+
+
+def handshake_failure(error: ssl.SSLError) -> LoginError:
+    """Why a client's TLS handshake failed, by OpenSSL's reason: the client's alert, or our own fault-finding."""
+    reason = error.reason or type(error).__name__
+    row = "client-tls-failed"
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        row = "certificate-refused"
+    elif reason.endswith(_TOO_OLD):
+        row = "client-tls-too-old"
+    return Denied(row, why=reason.lower().replace("_", " "))
 
 
 def local_tls(listener: Listener, state_folder: Path) -> LocalTLS | None:

@@ -2,23 +2,26 @@
 
 import logging
 import secrets
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from mysql_wire.commands import CommandScanner
-from mysql_wire.constants import NONCE_LENGTH, Command
+from mysql_wire.constants import NATIVE_PASSWORD, NONCE_LENGTH, Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
 from ..aws.names import parse_rds_name
 from ..config import Account
 from ..dialect import Check, Refusal
-from ..errors.tree import LoginError
+from ..errors.tree import Denied, LoginError
 from ..front.arrival import Arrival
 from ..front.ids import LiveSession
 from ..front.shared import Shared
-from ..logs import event
+from ..front.tls import CLIENT_TLS, handshake_failure
+from ..logs import event, printable
 from ..net.address import Address
 from ..net.sockets import Peer
 from ..rds.login import Order
@@ -30,6 +33,8 @@ from .program_name import client_program
 from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
 
 _LETTERS_ONLY = str.maketrans("-_", "xy")
+
+_NOBODY = Account("", (), "")
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +48,7 @@ class MySQLFront:
         self._arrival = arrival
         self._stream = arrival.stream
         self._shared = shared
-        self._account = ""
-        self._allow_replication = False
+        self._account = self._ordered = _NOBODY  # who is in, and who is to be
         self._request = ASKS_NOTHING
         self._greet_as = DEFAULT_IDENTITY
         self._login = self._new_login()
@@ -55,6 +59,8 @@ class MySQLFront:
 
     async def greet(self, check: Check) -> None:
         self._greet_as = await self._greeter.greet_as()
+        if self._arrival.auth == "native" or self._shared.accounts.native_only(self._arrival.target):
+            self._greet_as = replace(self._greet_as, auth_plugin_name=NATIVE_PASSWORD)
         self._login = self._new_login()
         check()
         await self._stream.write(self._login.greeting())
@@ -92,28 +98,40 @@ class MySQLFront:
         """MySQL has one OK for all of it, which waits for RDS's."""
 
     def order(self, account: Account) -> Order[UpstreamSession]:
-        self._account, self._allow_replication = account.user, account.allow_replication
+        self._ordered = account
         return order_for(self._greeter, account.user, account.db_user, self._request)
 
     async def welcome(self, rds: UpstreamSession) -> None:
         """With RDS's own OK, unless its kind of server is no longer the one that the client was greeted as."""
         self._greeter.check(rds.identity, self._request, self._greet_as)
+        self._account = self._ordered
         tls = self._arrival.tls
         await self._stream.write(self._login.success(rds.ok, fingerprint=None if tls is None else tls.fingerprint))
 
     @contextmanager
     def watch(self, rds: UpstreamSession) -> Iterator[CommandScanner]:
         live, mine = self._shared.live, self._arrival.id
-        session = LiveSession(self._account, self._arrival.target, rds.server, rds.connection_id)
+        session = LiveSession(self._account.user, self._arrival.target, rds.server, rds.connection_id)
         kill_target = _unchanged if _is_rds_proxy(self._greeter.endpoint) else partial(live.kill_target, session)
-        scanner = CommandScanner(rds.capabilities, kill_target, self._allow_replication)
-        try:
-            with live.known(mine, session):
-                yield scanner
-        finally:
-            if scanner.refused is not None:
-                command = Command(scanner.refused).name
-                event(log, logging.WARNING, "replication command refused", id=mine, command=command)
+        scanner = CommandScanner(
+            rds.capabilities, kill_target, self._account.allow_replication, on_refused=self._replication_refused
+        )
+        with live.known(mine, session):
+            yield scanner
+
+    def _replication_refused(self, command: Command) -> None:
+        account, target = self._account.user, self._arrival.target
+        text = Denied("replication-refused", command=command.name, account=printable(account), target=target).text
+        event(
+            log,
+            logging.WARNING,
+            "replication command refused",
+            id=self._arrival.id,
+            account=account,
+            target=target,
+            command=command.name,
+            text=text,
+        )
 
     async def again(self, payload: bytes) -> None:
         """COM_CHANGE_USER."""
@@ -126,7 +144,13 @@ class MySQLFront:
 
     def refusal(self, error: LoginError) -> Refusal:
         err = refusals.err_packet(error)
-        return Refusal(self._login.failure(err), err.code)
+        packet = self._login.failure(err)
+        return Refusal(b"" if error.reason == CLIENT_TLS else packet, err.code)
+
+    @property
+    def outlives_refusal(self) -> bool:
+        """MariaDB keeps the session of before when COM_CHANGE_USER is refused, MySQL ends it."""
+        return self._greet_as.is_mariadb
 
     def farewell(self, error: LoginError) -> bytes:
         """MariaDB closes without a word."""
@@ -147,7 +171,10 @@ class MySQLFront:
         """It is asked for only where it was offered."""
         tls = self._arrival.tls
         if tls is not None:
-            await self._stream.start_tls(tls.context, server_side=True)
+            try:
+                await self._stream.start_tls(tls.context, server_side=True)
+            except ssl.SSLError as exc:
+                raise handshake_failure(exc) from exc
             self._login.tls_established()
 
 

@@ -4,7 +4,15 @@ import shlex
 from dataclasses import dataclass
 
 from mysql_wire.constants import ErrorCode
-from mysql_wire.errors import PacketTooLarge, RemoteProtocolError, TLSRequired, UnexpectedPacket, UnsupportedClient
+from mysql_wire.errors import (
+    CompressionNotOffered,
+    MalformedCommand,
+    PacketTooLarge,
+    RemoteProtocolError,
+    TLSRequired,
+    UnexpectedPacket,
+    UnsupportedClient,
+)
 from mysql_wire.reply import ERRPacket
 
 from ..aws.names import Kind, parse_rds_name
@@ -23,11 +31,13 @@ CODES = {
     "draining": ErrorCode.ER_SERVER_SHUTDOWN,
     "wrong password": ErrorCode.ER_ACCESS_DENIED_ERROR,
     "unknown user": ErrorCode.ER_ACCESS_DENIED_ERROR,
-    "too many failures": ErrorCode.ER_ACCESS_DENIED_ERROR,
     "protocol": ErrorCode.ER_HANDSHAKE_ERROR,
     "tls-required": ErrorCode.ER_SECURE_TRANSPORT_REQUIRED,
     "old-client": ErrorCode.ER_NOT_SUPPORTED_AUTH_MODE,
     "out-of-order": ErrorCode.ER_NET_PACKETS_OUT_OF_ORDER,
+    "client-tls": ErrorCode.CR_SSL_CONNECTION_ERROR,
+    "unknown-command": ErrorCode.ER_UNKNOWN_COM_ERROR,
+    "replication-refused": ErrorCode.ER_UNKNOWN_COM_ERROR,
     "timeout": ErrorCode.ER_NET_READ_INTERRUPTED,
     "internal": ErrorCode.ER_UNKNOWN_ERROR,
     "ended": ErrorCode.ER_SERVER_SHUTDOWN,
@@ -82,6 +92,10 @@ def broken_login(error: RemoteProtocolError) -> LoginError:
             row = "old-client"
         case TLSRequired():
             row = "tls-required"
+        case CompressionNotOffered():
+            row = "compression"
+        case MalformedCommand():
+            row = "unknown-command"
         case UnexpectedPacket():
             row = "out-of-order"
         case PacketTooLarge():

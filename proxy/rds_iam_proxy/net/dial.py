@@ -51,7 +51,7 @@ class Dialler:
             raise OSError(errno.ECONNABORTED, str(exc)) from exc
         try:
             host, port = sock.getpeername()[:2]
-            return Stream(sock), (str(host), int(port))
+            return Stream(sock, must_acknowledge=True), (str(host), int(port))
         except BaseException:
             sock.close()
             raise

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from .address import Address
 
-BACKLOG = 1024
+BACKLOG = 65_535
+"""Connections that wait to be accepted: as many as the system allows, which cuts this down (`net.core.somaxconn`)."""
+
 _SOCKET_UMASK = 0o117  # the socket gets mode 0660
+_AF_UNIX = getattr(socket, "AF_UNIX", None)  # Python has none on Windows
 _PEER_CREDENTIALS = struct.Struct("=iII")  # Linux's struct ucred: pid, uid, gid
 
 
@@ -54,7 +57,7 @@ class Listening:
     def address(self) -> Address | Path:
         """Where it listens, with the real port where 0 was asked for."""
         name = self.sock.getsockname()
-        return Path(name) if self.sock.family == socket.AF_UNIX else Address(*name[:2])
+        return Path(name) if self.sock.family == _AF_UNIX else Address(*name[:2])
 
     def close(self) -> None:
         """Remove the file of a Unix socket as well, if it is ours. May be called again."""
@@ -90,13 +93,22 @@ def peer_of(sock: socket.socket, name: object) -> Peer:
     return Peer("localhost", uid, pid)
 
 
+def has_unix_sockets() -> bool:
+    return _AF_UNIX is not None
+
+
+def knows_peers() -> bool:
+    """Whether the system tells who is at the other end of a Unix socket: Linux does."""
+    return hasattr(socket, "SO_PEERCRED")
+
+
 def _tcp_socket(address: Address) -> socket.socket:
     family, kind, protocol, _, where = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _claim(sock)
         sock.bind(where)
     except BaseException:
         sock.close()
@@ -104,9 +116,19 @@ def _tcp_socket(address: Address) -> socket.socket:
     return sock
 
 
+def _claim(sock: socket.socket) -> None:
+    """The port of a process that has just ended may be taken at once, that of one that runs never."""
+    if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # Windows, where SO_REUSEADDR takes the port from whoever has it
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def _unix_socket(path: Path) -> socket.socket:
-    _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if _AF_UNIX is None:
+        raise OSError(errno.EAFNOSUPPORT, "there are no Unix sockets for Python on this system")
+    _remove_stale(path, _AF_UNIX)
+    sock = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(_SOCKET_UMASK)
     try:
         sock.bind(str(path))
@@ -118,7 +140,7 @@ def _unix_socket(path: Path) -> socket.socket:
     return sock
 
 
-def _remove_stale(path: Path) -> None:
+def _remove_stale(path: Path, family: int) -> None:
     """Remove our own dead socket; anything else stays, and binding then fails."""
     try:
         status = path.lstat()
@@ -126,7 +148,7 @@ def _remove_stale(path: Path) -> None:
         return
     if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid():
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         if probe.connect_ex(str(path)) == errno.ECONNREFUSED:
             path.unlink(missing_ok=True)

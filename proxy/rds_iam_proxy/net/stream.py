@@ -5,6 +5,7 @@ by readiness: `receive`, `send` and two callbacks. Asyncio's transports do neith
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -13,10 +14,14 @@ from contextlib import suppress
 from functools import partial
 from typing import cast
 
+from .keepalive import UNACKNOWLEDGED_SECONDS, keep_alive, limit_unacknowledged
+
 MAX_TLS_RECORD = 16 * 1024
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
 """How long, and for how many bytes, a refused client is read from, so that the refusal reaches it."""
+
+_LINGER = struct.Struct("HH" if os.name == "nt" else "ii")  # struct linger
 
 
 def _wake(ready: asyncio.Future[None]) -> None:
@@ -34,13 +39,28 @@ class EndOfStream(ConnectionError):
 class Stream:
     """Owns the socket. `close` may be called at any time, and any number of times."""
 
-    __slots__ = ("_fd", "_loop", "_read_record", "_socket", "ended_by_peer")
+    __slots__ = (
+        "_fd",
+        "_loop",
+        "_must_acknowledge",
+        "_notifies_end",
+        "_read_record",
+        "_socket",
+        "_waits_to_write",
+        "ended_by_peer",
+    )
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, must_acknowledge: bool = False) -> None:
+        """`must_acknowledge`: a peer that does not for two minutes is gone."""
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            keep_alive(sock)
+            if must_acknowledge:
+                limit_unacknowledged(sock, UNACKNOWLEDGED_SECONDS)
+        self._must_acknowledge = must_acknowledge
+        self._waits_to_write = False
+        self._notifies_end = False
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._fd = sock.fileno()
@@ -95,6 +115,7 @@ class Stream:
             session=session,
         )
         self._socket = wrapped
+        self._notifies_end = server_side
         self._read_record = cast(Callable[[int, memoryview], int], wrapped.read)  # as recv_into, with less before it
         while True:
             try:
@@ -120,8 +141,12 @@ class Stream:
         self.close()
 
     def _close_notify(self) -> None:
-        """What a server says before it closes a TLS connection."""
-        if self.tls is not None:
+        """What a server says before it closes a TLS connection, and we never say to one.
+
+        A database server whose statement waits (GET_LOCK, SLEEP) looks whether its socket is readable: the alert's
+        bytes pass for a client that is there, and hide the end behind them. The statement runs on, with its locks.
+        """
+        if self._notifies_end and self.tls is not None:
             with suppress(OSError, ValueError):
                 self.tls.unwrap()  # it would then wait for the peer's, but this socket does not
 
@@ -235,6 +260,10 @@ class Stream:
     def watch_writable(self, callback: Callable[[], object] | None) -> None:
         if self._fd < 0:
             return
+        if self._must_acknowledge and self._waits_to_write is (callback is None):
+            # A peer that takes nothing may be busy (a COPY that waits for a lock): Linux would count it as gone.
+            limit_unacknowledged(self._socket, UNACKNOWLEDGED_SECONDS if callback is None else 0)
+        self._waits_to_write = callback is not None
         if callback is None:
             self._loop.remove_writer(self._fd)
         else:
@@ -254,7 +283,7 @@ class Stream:
         if self._fd < 0:
             return
         with suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.pack(1, 0))
         self._drop()
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from ..net.stream import Stream
 class Step(StrEnum):
     """What a login waits for, as it reads after "while"."""
 
+    PERMIT = "waiting for its turn"
     CONNECT = "connecting"
     GREETING = "reading the greeting"
     TLS = "starting TLS"
@@ -94,3 +95,5 @@ class Permit:
     """When it was given."""
     deadline: float
     """When the login must be over."""
+    waited: float = 0.0
+    """Seconds, for this permit."""

@@ -17,11 +17,9 @@ from ..stats.phases import PhaseTimer
 from ..stats.target import TargetWatch
 from . import failures
 from .login import Order, Permit, SessionT, Step, Way
+from .patience import Patience
 from .verdicts import Meaning, Verdicts
 from .whereabouts import Whereabouts
-
-LOGIN_SECONDS = 10.0
-"""Dial, TLS and login together."""
 
 LEFT_FOR_LOGIN_SECONDS = 1.0
 """A permit that comes later than this before the deadline is of no use: the login would only be broken off."""
@@ -79,9 +77,11 @@ class Upstream:
         self._check_sessions(account)
         self._breaker.check()
         began = self.now()
-        at = await self.limiter.acquire(account, min(deadline, began + self.target.login_wait))
-        self.watch.permit_wait.observe(self.now() - began)
-        return Permit(at, deadline)
+        left = min(LEFT_FOR_LOGIN_SECONDS, (deadline - began) / 2)
+        at = await self.limiter.acquire(account, min(deadline - left, began + self.target.login_wait))
+        waited = self.now() - began
+        self.watch.permit_wait.observe(waited)
+        return Permit(at, deadline, waited)
 
     async def log_in(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """A session at RDS, for which `admit` has given the permit. Raises LoginError."""
@@ -113,9 +113,10 @@ class Upstream:
     async def _try_until_judged(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """RDS's verdict on one login, with new tries where the refusal was not about this login itself."""
         trial, permitted_at = self._verdicts.trial(order.db_user, self.now()), permit.at
+        patience = Patience(permit.waited, self.now)
         while True:
             try:
-                session = await self._connect(order, permit.deadline)
+                session = await self._connect(order, permit.deadline, patience)
             except Refused as refused:
                 meaning = trial.judge(refused, self.now())
                 if meaning not in (Meaning.AS_IT_SAYS, Meaning.OLD_TOKEN):
@@ -129,32 +130,23 @@ class Upstream:
                 self._verdicts.logged_in(order.db_user, self.now())
                 self._clock.was_right()
                 return session
+            patience.on(Step.PERMIT)
             last_permit = permit.deadline - LEFT_FOR_LOGIN_SECONDS
             permitted_at = await self.limiter.acquire(order.account, last_permit, again=meaning is Meaning.THROTTLED)
 
-    async def _connect(self, order: Order[SessionT], deadline: float) -> SessionT:
+    async def _connect(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
         with self._breaker.attempt(), self.watch.attempt(order.db_user):
+            patience.on(Step.CONNECT)
             way = await self.way()
-            if order.token_first:
-                await self._have_token(way.target, order.db_user, deadline)
-            started = self.now()
-            login = order.make(way, PhaseTimer(self.watch.phases, self.now))
             try:
-                async with asyncio.timeout(max(0.0, min(LOGIN_SECONDS, deadline - started))):
+                async with asyncio.timeout(max(0.0, deadline - self.now())):
+                    if order.token_first:  # it is kept for the login that follows
+                        patience.on(Step.CREDENTIALS)
+                        await self.tokens.get(way.target.address, way.target.region, order.db_user)
+                    patience.on(Step.CONNECT)
+                    login = order.make(way, patience.beside(PhaseTimer(self.watch.phases, self.now)))
                     session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
-                seconds = self.now() - started
-                if login.step is Step.CREDENTIALS:
-                    raise failures.credentials_too_late(seconds) from None
-                raise failures.no_answer(way.target, login.step, seconds) from None
+                raise patience.over(way.target) from None
         self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
         return session
-
-    async def _have_token(self, target: Target, db_user: str, deadline: float) -> None:
-        """It is kept for the login that follows."""
-        started = self.now()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - started)):
-                await self.tokens.get(target.address, target.region, db_user)
-        except TimeoutError:
-            raise failures.credentials_too_late(self.now() - started) from None

@@ -1,37 +1,34 @@
 """Accepts clients of one listening socket and starts their sessions."""
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable
 
 from ..errors.tree import Draining, Limited, LoginError
+from ..front.slots import LoginSlot, LoginSlots
 from ..logs import event
 from ..net.accept import Acceptance
 from ..net.sockets import BACKLOG, Listening, Peer, peer_of
 from ..net.stream import Stream
 
-MAX_LOGINS = 256
-"""Clients that are not authenticated yet, all listeners together; the next ones wait unaccepted."""
-
 log = logging.getLogger(__name__)
 
 
 class Listener:
-    """`run` accepts until it is cancelled; `start_session` gets each client and must call `release` once."""
+    """`run` accepts until it is cancelled; `start_session` gets each client and must release its slot."""
 
     def __init__(
         self,
         listening: Listening,
-        start_session: Callable[[Stream, Peer, Callable[[], None]], None],
-        login_slots: asyncio.Semaphore,
+        start_session: Callable[[Stream, Peer, LoginSlot], None],
+        slots: LoginSlots,
         has_room: Callable[[], bool],
         turn_away: Callable[[Stream, LoginError], object],
     ) -> None:
         """`turn_away` tells a client that it cannot log in, and closes."""
         self._listening = listening
         self._start_session = start_session
-        self._login_slots = login_slots
+        self._slots = slots
         self._has_room = has_room
         self._turn_away = turn_away
         self._acceptance = Acceptance()
@@ -39,22 +36,23 @@ class Listener:
     async def run(self) -> None:
         try:
             while True:
-                await self._login_slots.acquire()
+                await self._slots.entrance.acquire()
                 try:
                     sock, where = await self._acceptance.accept(self._listening.sock)
                 except BaseException:
-                    self._login_slots.release()
+                    self._slots.entrance.release()
                     raise
                 self._accepted(sock, peer_of(sock, where))
         finally:
             self._close()
 
     def _accepted(self, sock: socket.socket, peer: Peer) -> None:
+        slot = self._slots.enter(str(peer))
         if self._has_room():
-            self._start_session(Stream(sock), peer, _once(self._login_slots.release))
+            self._start_session(Stream(sock), peer, slot)
         else:
             self._turn_away(Stream(sock), Limited("no-room"))
-            self._login_slots.release()
+            slot.release()
             event(log, logging.WARNING, "client turned away", peer=str(peer), reason="no file descriptors left")
 
     def _close(self) -> None:
@@ -67,15 +65,3 @@ class Listener:
                     break
                 self._turn_away(Stream(sock), Draining("listener-closed"))
         self._listening.close()
-
-
-def _once(function: Callable[[], None]) -> Callable[[], None]:
-    called = False
-
-    def call() -> None:
-        nonlocal called
-        if not called:
-            called = True
-            function()
-
-    return call

@@ -2,12 +2,16 @@
 
 import logging
 
+from ..front.slots import MAX_WAITING
 from ..logs import event
 
 RESERVED = 64
 """Descriptors for everything but sessions: listeners, the event loop, log files, credentials, DNS."""
 
 PER_CLIENT = 2  # its own socket and RDS's
+
+MOST_DESCRIPTORS = 65_536
+"""What is asked for where the system sets no limit."""
 
 log = logging.getLogger(__name__)
 
@@ -28,17 +32,23 @@ def room_for_clients(wanted: int) -> int:
     return room
 
 
+def room_for_waiting(room: int) -> int:
+    """How many of so many clients may wait for their turn to log in: those who are in have the rest."""
+    return min(MAX_WAITING, room // 4)
+
+
 def _raised_limit() -> int:
     try:
         import resource
     except ImportError:
         return 2 * 512 + RESERVED  # Windows: select() takes 512 sockets
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        hard = max(soft, 65_536)
-    if soft < hard:
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
+    while wanted > soft:
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        except (OSError, ValueError):
-            return soft
-    return hard
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):  # macOS: less than the hard limit says (kern.maxfilesperproc)
+            wanted //= 2
+        else:
+            return wanted
+    return soft

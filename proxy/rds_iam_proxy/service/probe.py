@@ -9,7 +9,7 @@ from typing import Any
 from ..dialect import Dialect
 from ..errors.tree import LoginError
 from ..logs import event
-from ..rds.upstream import LOGIN_SECONDS, PROBE, Upstream
+from ..rds.upstream import PROBE, Upstream
 from ..stats.target import Health
 
 RETRY_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
@@ -89,7 +89,7 @@ class Probe:
     async def log_in_once(self, db_user: str) -> None:
         """Anything less than a whole login, and a farewell, would count as a broken connection. Raises LoginError."""
         upstream = self._upstream
-        deadline = upstream.now() + upstream.target.login_wait + LOGIN_SECONDS
+        deadline = upstream.now() + upstream.target.login_wait + upstream.target.login_timeout
         permit = await upstream.admit(PROBE, deadline)
         session = await upstream.log_in(self._dialect.probe(db_user), permit)
         await session.quit()

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..config import Config
 from ..config import Listener as ListenerConfig
+from ..config.values import AuthMode
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
 from ..front.accounts import Accounts
@@ -21,6 +22,7 @@ from ..front.arrival import Arrival
 from ..front.guard import LoginGuard
 from ..front.ids import LiveSessions
 from ..front.shared import Shared
+from ..front.slots import LoginSlot, LoginSlots
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
 from ..net.address import Address
@@ -30,9 +32,10 @@ from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
 from ..stats.target import TargetWatch
-from .acceptor import MAX_LOGINS, Listener
-from .descriptors import room_for_clients
+from .acceptor import Listener
+from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
+from .system import say_what_is_missing
 from .systemd import LentSockets
 from .wiring import Wiring, wire
 
@@ -61,6 +64,7 @@ class _Door:
     dialect: Dialect[Any]
     """Of the target, and of the last one it had when it closes."""
     tls: LocalTLS | None = dataclass_field(repr=False)
+    auth: AuthMode
     task: asyncio.Task[None] | None = None
 
 
@@ -79,8 +83,8 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(MAX_LOGINS)
         self._max_clients = _room_for(config)
+        self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._new_watch = new_watch
         self._wiring = wire(config, self.spawn, new_watch=new_watch)
@@ -113,6 +117,7 @@ class Service:
 
     def start(self) -> None:
         """Listen. Raises ConfigError."""
+        say_what_is_missing(self._config)
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
         self._start_probes()
 
@@ -231,9 +236,9 @@ class Service:
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
             door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
             if door is not None:
-                door.target, door.dialect, door.tls = listener.target, dialect, tls
+                door.target, door.dialect, door.tls, door.auth = listener.target, dialect, tls, listener.auth
                 continue
-            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls)
+            door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls, listener.auth)
             start, turn_away = self._starter(door), self._turner_away(door)
             accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
@@ -249,11 +254,11 @@ class Service:
             if door.task is not None:
                 door.task.cancel()
 
-    def _starter(self, door: _Door) -> Callable[[Stream, Peer, Callable[[], None]], None]:
-        def start_session(stream: Stream, peer: Peer, release_slot: Callable[[], None]) -> None:
+    def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
+        def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls)
-            session = Session(arrival, route.upstream, route.dialect, self._shared, release_slot)
+            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot, door.auth)
+            session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 
         return start_session

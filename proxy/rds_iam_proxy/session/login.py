@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import Account
 from ..dialect import Aside, Front, Refusal
-from ..errors.tree import Denied, Draining, LoginError
+from ..errors.tree import Denied, Draining, Limited, LoginError
 from ..front.accounts import is_vouched_for
 from ..front.arrival import Arrival
 from ..front.shared import Shared
@@ -21,9 +21,6 @@ CLIENT_LOGIN_SECONDS = 10.0
 
 ANSWER_SECONDS = 1.0
 """For the client's next packet once the proxy stops: a refusal that overtook it would be out of order."""
-
-FAILURE_SECONDS = 0.1
-"""How long a refused password waits for its answer."""
 
 REFUSAL_SECONDS = 2.0
 """For the client to take its refusal; in the middle of a TLS handshake it may never."""
@@ -50,9 +47,16 @@ class ClientLogin:
         self._shared = shared
         self._watch = watch
         self._time_limit: asyncio.Timeout | None = None
+        self._delay = 0.0  # seconds that a wrong answer waits for its reply
+        self._is_told = False  # why it may not come in
 
     async def greet(self) -> None:
-        """Raises LoginError, OSError."""
+        """When it is this client's turn. Raises LoginError, OSError."""
+        try:
+            await self._arrival.slot.take()
+        except TimeoutError:
+            self.check()
+            raise Limited("crowded") from None
         await self._front.greet(self.check)
 
     async def authenticate(self) -> Account | Aside:
@@ -64,15 +68,16 @@ class ClientLogin:
                 if aside is not None:
                     return aside
                 self.stage = Stage.ANSWERED
-                return await self._check_password()
+                return self._check_password()
         except TimeoutError:
-            raise (Draining("stopping") if self.is_stopping else Denied("login-timeout")) from None
+            self.check()
+            raise Denied("login-timeout") from None
         finally:
             self._time_limit = None
 
     async def again(self, payload: bytes) -> Account | Aside:
         """As `authenticate`, for the user of whom `payload` speaks."""
-        self.stage = Stage.ASKED
+        self.stage, self._delay = Stage.ASKED, 0.0
         await self._front.again(payload)
         return await self.authenticate()
 
@@ -86,11 +91,34 @@ class ClientLogin:
         if self._time_limit is not None and not self.is_stopping:
             self._time_limit.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
         self.is_stopping = True
+        self._arrival.slot.stop_waiting()
 
     async def refuse(self, error: LoginError) -> None:
-        """Log the refusal and tell the client; the connection is over then."""
+        """Log the refusal and tell the client; the connection is over then. Others may log in meanwhile."""
         refusal = self._front.refusal(error)
         self._log(error, refusal)
+        if not await self._arrival.slot.stand_aside(self._tell(refusal)):
+            self._tell_at_once(refusal)
+
+    async def refuse_and_go_on(self, error: LoginError) -> None:
+        """The same to a client that stays who it was. Raises OSError."""
+        refusal = self._front.refusal(error)
+        self._log(error, refusal)
+        await asyncio.sleep(self._delay)
+        async with asyncio.timeout(REFUSAL_SECONDS):
+            await self._arrival.stream.write(refusal.packet)
+        self.stage = Stage.IN
+
+    def refuse_at_once(self, error: LoginError) -> None:
+        """The same without waiting for anything; a client that has not answered yet, or is in, is told nothing."""
+        if self.stage is Stage.ANSWERED and not self._is_told:
+            refusal = self._front.refusal(error)
+            self._log(error, refusal)
+            self._tell_at_once(refusal)
+
+    async def _tell(self, refusal: Refusal) -> None:
+        await asyncio.sleep(self._delay)
+        self._is_told = True
         try:
             async with asyncio.timeout(REFUSAL_SECONDS):
                 await self._arrival.stream.write(refusal.packet)
@@ -98,29 +126,21 @@ class ClientLogin:
         except (OSError, TimeoutError):
             return
 
-    def refuse_at_once(self, error: LoginError) -> None:
-        """The same without waiting for anything; a client that has not answered yet, or is in, is told nothing."""
-        if self.stage is Stage.ANSWERED:
-            refusal = self._front.refusal(error)
-            self._log(error, refusal)
+    def _tell_at_once(self, refusal: Refusal) -> None:
+        if not self._is_told:
+            self._is_told = True
             with suppress(OSError):
                 self._arrival.stream.send(refusal.packet)
 
-    async def _check_password(self) -> Account:
-        front, guard, peer = self._front, self._shared.guard, self._arrival.peer
+    def _check_password(self) -> Account:
+        front, peer = self._front, self._arrival.peer
         account = self._shared.accounts.find(front.user, self._arrival.target)
         if account is not None and is_vouched_for(account, peer):
             front.vouch()
             return account
-        if account is not None and not await guard.turn(account.user, str(peer)):
-            raise Denied("too-many-failures")
-        right = front.verify()
-        if account is not None and right:
-            guard.succeeded(account.user, str(peer))
+        if front.verify() and account is not None:
             return account
-        if account is not None:
-            guard.failed(account.user, str(peer))
-        await asyncio.sleep(FAILURE_SECONDS)
+        self._delay = self._shared.guard.wrong(front.user, str(peer))
         raise front.denied(is_known=account is not None)
 
     def _log(self, error: LoginError, refusal: Refusal) -> None:
@@ -139,4 +159,5 @@ class ClientLogin:
             code=refusal.code,
             text=error.shown,
             detail=error.detail or None,
+            delay=self._delay or None,
         )

@@ -6,7 +6,7 @@ us in: whatever fails in between reaches it as an error of its protocol.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import closing, suppress
 from typing import Generic
 
@@ -24,9 +24,6 @@ from .relay import Ending, Relay, Side
 from .traffic import Meter
 from .view import Activity, SessionView
 
-TOTAL_LOGIN_SECONDS = 9.5
-"""From the client's login packet to RDS's answer: common clients give up at 10 s."""
-
 FAREWELL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -41,13 +38,11 @@ class Session(Generic[SessionT]):
         upstream: Upstream,
         dialect: Dialect[SessionT],
         shared: Shared,
-        release_slot: Callable[[], None],
     ) -> None:
         self._arrival = arrival
         self._stream = arrival.stream
         self._upstream = upstream
         self._shared = shared
-        self._release_slot = release_slot
         self._front = dialect.front(arrival, shared)
         self._login = ClientLogin(self._front, arrival, shared, upstream.watch)
         self._began = shared.now()
@@ -140,7 +135,7 @@ class Session(Generic[SessionT]):
         finally:
             self._activity = Activity.ENDING
             self.count_bytes()
-            self._release_slot()
+            self._arrival.slot.release()
             self._stream.close()
 
     async def _greet_enter_relay(self) -> None:
@@ -149,7 +144,7 @@ class Session(Generic[SessionT]):
         self._greeted_late = greeted_at - self._began
         who = await self._login.authenticate()
         self._upstream.watch.client_login.observe(self._shared.now() - greeted_at)
-        self._release_slot()
+        self._arrival.slot.release()
         if isinstance(who, Aside):
             await who.run(self._upstream)
             return
@@ -196,7 +191,7 @@ class Session(Generic[SessionT]):
 
     async def _log_in_at_rds(self, account: Account) -> SessionT:
         order = self._front.order(account)
-        deadline = self._shared.now() + TOTAL_LOGIN_SECONDS - self._greeted_late
+        deadline = self._shared.now() + self.target.login_timeout - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(order.account, deadline))
         return await self._upstream.log_in(order, permit)
 
@@ -227,14 +222,13 @@ class Session(Generic[SessionT]):
         """A client that logs in once more gets another session at RDS. Raises LoginError, OSError if it does not."""
         while True:
             with closing(rds):
-                ending = await self._relay(rds)
-                if ending.interrupted is None:
-                    await self._leave(rds, ending)
-                    return ending
-                again = await self._log_in_again(ending.interrupted)
-                if rds.stream.has_unread:  # an answer to a command from before: the order cannot be kept
-                    again.close()
-                    raise EndOfStream("RDS still answered a command")
+                again = None
+                while again is None:
+                    ending = await self._relay(rds)
+                    if ending.interrupted is None:
+                        await self._leave(rds, ending)
+                        return ending
+                    again = await self._log_in_again(rds, ending.interrupted)
             rds = again
 
     async def _relay(self, rds: SessionT) -> Ending:
@@ -247,12 +241,24 @@ class Session(Generic[SessionT]):
             finally:
                 self._activity = Activity.ENDING
 
-    async def _log_in_again(self, payload: bytes) -> SessionT:
-        self._activity = Activity.LOGIN
-        who = await self._login.again(payload)
-        if isinstance(who, Aside):
-            raise EndOfStream("no login followed")
-        return await self._enter(who)
+    async def _log_in_again(self, rds: SessionT, payload: bytes) -> SessionT | None:
+        """None: it was refused, and `rds` goes on. Raises LoginError, OSError."""
+        before, self._activity = self._account, Activity.LOGIN
+        try:
+            who = await self._login.again(payload)
+            if isinstance(who, Aside):
+                raise EndOfStream("no login followed")
+            again = await self._enter(who)
+        except LoginError as error:
+            self._account = before
+            if self._login.is_stopping or not self._front.outlives_refusal or rds.stream.has_unread:
+                raise
+            await self._login.refuse_and_go_on(error)
+            return None
+        if rds.stream.has_unread:  # an answer to a command from before: the order cannot be kept
+            again.close()
+            raise EndOfStream("RDS still answered a command")
+        return again
 
     async def _leave(self, rds: SessionT, ending: Ending) -> None:
         """What becomes of RDS's session when its client's is over."""

@@ -133,7 +133,7 @@ def test_what_is_raised_is_an_error_or_a_function_s_that_makes_one() -> None:
     functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
     walked = {call for _, _, call, _ in calls()}
     raised = {_name(node.exc.func) for node in nodes if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)}
-    assert raised >= {"Denied", "Draining", "refused", "broken_login", "no_answer"}
+    assert raised >= {"Denied", "Draining", "refused", "broken_login", "hung_up"}
     for function in (functions[name] for name in raised & functions.keys()):
         returns = ast.unparse(function.returns) if function.returns is not None else ""
         # `Front.denied` is each dialect's own; MySQL's is refusals.access_denied.

@@ -56,10 +56,25 @@ def test_verifiers_are_those_of_the_account(accounts: Accounts) -> None:
 
 def test_unknown_user_has_a_verifier_that_offers_both_methods(accounts: Accounts) -> None:
     dummy = accounts.verifiers(b"nobody", "orders")
-    assert dummy == (Verifier(native=b"\0" * 20, sha2=b"\1" * 32),)
     assert dummy[0].plugins == (CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)
-    assert accounts.verifiers("jürgen".encode(), "other") is dummy
+    assert accounts.verifiers(b"'nobody'", "orders") == dummy
+    assert accounts.verifiers("jürgen".encode(), "other") not in (dummy, ORDERS.verifiers, STOCK.verifiers)
 
 
 def test_dummy_differs_between_processes() -> None:
     assert Accounts([]).verifiers(b"x", "y") != Accounts([]).verifiers(b"x", "y")
+
+
+def test_methods_of_unknown_users_are_those_of_real_ones() -> None:
+    both, native = Verifier.of(b"one"), Verifier(native=Verifier.of(b"two").native, sha2=None)
+    known = [Account("app", (both,), db_user="a"), Account("old", (native,), db_user="b")]
+    names = [f"nobody{number}".encode() for number in range(200)]
+
+    def offered(accounts: Accounts) -> list[tuple[str, ...]]:
+        return [accounts.verifiers(name, "orders")[0].plugins for name in names]
+
+    first = offered(Accounts(known))
+    assert 60 < first.count((NATIVE_PASSWORD,)) < 140
+    assert first.count((NATIVE_PASSWORD,)) + first.count((CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)) == len(names)
+    assert offered(Accounts(known)) == first, "a start anew must not tell who is real"
+    assert offered(Accounts(known[:1])) == [(CACHING_SHA2_PASSWORD, NATIVE_PASSWORD)] * len(names)

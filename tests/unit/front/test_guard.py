@@ -1,66 +1,60 @@
 """The brake on guessing passwords."""
 
-from rds_iam_proxy.front.guard import MAX_QUEUE_SECONDS, LoginGuard
+import sys
+
+from rds_iam_proxy.front.guard import MAX_PAIRS, QUICK_ANSWERS, QUICK_SECONDS, SLOWEST_SECONDS, LoginGuard
 
 
 class Clock:
     def __init__(self) -> None:
         self.time = 1000.0
-        self.slept: list[float] = []
 
     def now(self) -> float:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
 
 def _guard() -> tuple[LoginGuard, Clock]:
     clock = Clock()
-    return LoginGuard(now=clock.now, sleep=clock.sleep), clock
+    return LoginGuard(now=clock.now), clock
 
 
-async def test_ten_failures_in_a_row_slow_the_pair_down() -> None:
+def test_wrong_answers_wait_longer_and_longer_up_to_a_limit() -> None:
+    guard, _ = _guard()
+    waits = [guard.wrong(b"app", "127.0.0.1") for _ in range(18)]
+    assert waits[:QUICK_ANSWERS] == [QUICK_SECONDS] * QUICK_ANSWERS
+    assert waits[QUICK_ANSWERS:] == [0.2, 0.4, 0.8, 1.6, 3.2, SLOWEST_SECONDS, SLOWEST_SECONDS, SLOWEST_SECONDS]
+
+
+def test_other_peers_and_other_names_are_not_slowed() -> None:
+    guard, _ = _guard()
+    for _ in range(20):
+        guard.wrong(b"app", "127.0.0.1")
+    assert guard.wrong(b"app", "10.0.0.9") == QUICK_SECONDS
+    assert guard.wrong(b"other", "127.0.0.1") == QUICK_SECONDS
+
+
+def test_a_minute_without_a_wrong_answer_ends_it() -> None:
     guard, clock = _guard()
-    for _ in range(10):
-        assert await guard.turn("app", "127.0.0.1")
-        assert clock.slept == []
-        guard.failed("app", "127.0.0.1")
-    for _ in range(3):
-        assert await guard.turn("app", "127.0.0.1")
-    assert clock.slept == [0.0, 1.0, 2.0]
-    assert await guard.turn("app", "10.0.0.9"), "another peer is not slowed"
-    assert await guard.turn("other", "127.0.0.1"), "nor another account"
-    assert clock.slept == [0.0, 1.0, 2.0]
+    for _ in range(20):
+        guard.wrong(b"app", "p")
+        clock.time += 59.0
+    assert guard.wrong(b"app", "p") == SLOWEST_SECONDS
+    clock.time += 61.0
+    assert guard.wrong(b"app", "p") == QUICK_SECONDS
 
 
-async def test_right_password_ends_it_and_so_does_a_minute() -> None:
-    guard, clock = _guard()
-    for _ in range(10):
-        guard.failed("app", "p")
-    guard.succeeded("app", "p")
-    assert await guard.turn("app", "p")
-    for _ in range(10):
-        guard.failed("app", "p")
-    clock.time += 61
-    assert await guard.turn("app", "p")
-    assert clock.slept == []
+def test_guessing_for_days_stays_cheap_to_count() -> None:
+    guard, _ = _guard()
+    for _ in range(100_000):
+        wait = guard.wrong(b"app", "p")
+    assert wait == SLOWEST_SECONDS
 
 
-async def test_nine_failures_and_a_success_count_from_the_beginning() -> None:
-    guard, clock = _guard()
-    for _ in range(5):
-        for _ in range(9):
-            guard.failed("app", "p")
-        guard.succeeded("app", "p")
-    await guard.turn("app", "p")
-    assert clock.slept == []
-
-
-async def test_nobody_waits_longer_than_a_client_would() -> None:
-    guard, clock = _guard()
-    for _ in range(10):
-        guard.failed("app", "p")
-    turns = [await guard.turn("app", "p") for _ in range(20)]
-    assert turns == [True] * 9 + [False] * 11
-    assert max(clock.slept) <= MAX_QUEUE_SECONDS
+def test_memory_is_bounded_whatever_names_are_sent() -> None:
+    guard, _ = _guard()
+    for number in range(MAX_PAIRS + 500):
+        guard.wrong(b"x" * 10_000 + str(number).encode(), "p")
+    pairs = guard._pairs
+    assert len(pairs) == MAX_PAIRS
+    assert sum(sys.getsizeof(key) for key in pairs) < 100 * MAX_PAIRS
+    assert guard.wrong(b"x" * 10_000 + b"0", "p") == QUICK_SECONDS, "the oldest was forgotten"

@@ -16,6 +16,7 @@ from rds_iam_proxy.front.arrival import Arrival
 from rds_iam_proxy.front.guard import LoginGuard
 from rds_iam_proxy.front.ids import LiveSessions
 from rds_iam_proxy.front.shared import Shared
+from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
@@ -160,6 +161,7 @@ class Script:
     at_rds: Exception | None = None
     at_welcome: Exception | None = None
     has_farewells: bool = True
+    outlives_refusal: bool = False
     permits: asyncio.Event = field(default_factory=asyncio.Event)
 
     def says(self, entry: str, error: Exception | None = None) -> None:
@@ -218,6 +220,10 @@ class FakeFront:
     def refusal(self, error: LoginError) -> Refusal:
         return Refusal(error.row.key.encode(), 1)
 
+    @property
+    def outlives_refusal(self) -> bool:
+        return self._script.outlives_refusal
+
     def farewell(self, error: LoginError) -> bytes:
         return error.row.key.encode() if self._script.has_farewells else b""
 
@@ -252,11 +258,10 @@ class Play:
         loop = asyncio.get_running_loop()
         shared = Shared(Accounts([APP]), LoginGuard(), LiveSessions(), make_buffer(), loop.time)
         self.session: Session[FakeRDS] = Session(
-            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None),
+            Arrival(cast(Stream, self.client), Peer("127.0.0.1"), 7, "shop", None, LoginSlots().enter("127.0.0.1")),
             cast(Upstream, self.upstream),
             cast(Dialect[FakeRDS], self),
             shared,
-            lambda: None,
         )
         self.life = loop.create_task(self.session.run())
 

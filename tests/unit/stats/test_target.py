@@ -14,7 +14,7 @@ REFUSED = Refused("passed-on", Verdict.PASSED_ON, 1045, "28000", answer="no")
 
 
 def refused_login(user: str, error: LoginError | None = None) -> RefusedLogin:
-    error = error or Denied("too-many-failures")
+    error = error or Denied("login-timeout")
     return RefusedLogin(user, "127.0.0.1", 1045, error.shown, error)
 
 
@@ -44,8 +44,8 @@ def test_a_histogram_counts_what_is_not_above_each_bound() -> None:
     assert (histogram.count, histogram.total) == (4, 6.0)
 
 
-def test_every_step_of_a_login_but_the_last_has_its_phase() -> None:
-    assert {step.name for step in Step} == {*Phase.__members__, "DONE"}
+def test_every_step_at_rds_but_the_last_has_its_phase() -> None:
+    assert {step.name for step in Step} == {"PERMIT", *Phase.__members__, "DONE"}
 
 
 def test_each_phase_gets_its_own_time(clock: Clock, watch: TargetWatch) -> None:
@@ -108,7 +108,7 @@ def test_what_is_remembered_is_bounded(watch: TargetWatch) -> None:
         watch.refuse(refused_login(f"user {number}"))
     assert len(watch.attempts) == MAX_DB_USERS
     assert len(watch.errors) == MAX_ERRORS
-    assert watch.refused["too many failures"] == 2 * MAX_DB_USERS
+    assert watch.refused["timeout"] == 2 * MAX_DB_USERS
 
 
 def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWatch) -> None:

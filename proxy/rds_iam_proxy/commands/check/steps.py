@@ -19,7 +19,6 @@ from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
 from ...rds.login import Step, Way
-from ...rds.upstream import LOGIN_SECONDS
 from .report import Finding, Status
 
 SOON_DAYS = 30
@@ -70,11 +69,11 @@ async def log_in(
     login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, ASKS_NOTHING, on_step)
     failure: LoginError | None = None
     try:
-        async with asyncio.timeout(LOGIN_SECONDS):
+        async with asyncio.timeout(target.login_timeout):
             session = await login.run()
         await session.quit()
     except TimeoutError:
-        failure = failures.no_answer(target, login.step, LOGIN_SECONDS)
+        failure = failures.no_answer(target, login.step, target.login_timeout)
     except LoginError as exc:
         failure = exc
     if failure is not None:

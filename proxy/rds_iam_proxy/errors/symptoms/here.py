@@ -9,7 +9,8 @@ _LOWERED = "RDS throttled logins lately, so the proxy lets fewer begin; the rate
 _DENIED = "Access denied for user '{user}'@'{host}' (using password: {using})"
 _LOG_IN_AS = (
     "Log in as `--user` with the password of `--password-env` or `--password-file`, not with an IAM token. The proxy's"
-    " log says whether it was the user or the password."
+    " log says whether it was the user or the password. After ten wrong answers for a name from one peer the next ones"
+    " are answered later, up to 4 s; a right one is let in at once."
 )
 
 HERE = (
@@ -32,6 +33,15 @@ HERE = (
         f" {{waiting}} waiting); {_LESS}",
         _LOWERED,
         "Keep connections open for longer, on all hosts together: RDS counts the logins of all of them.",
+    ),
+    Symptom(
+        "permit-too-late",
+        "A login waited too long for its turn",
+        "limited",
+        "this login waited {waited:.1f} s for its turn, and RDS did not let it in within the {rest:.1f} s that were"
+        " left; connect again, keep connections open for longer, or raise login_timeout",
+        "A login may take `login_timeout` (9.5 s) with its wait for a permit. Most of it went by before RDS was asked.",
+        "As above. Clients that wait longer than 10 s themselves can be given a longer `login_timeout`.",
     ),
     Symptom(
         "queue-full",
@@ -119,12 +129,13 @@ HERE = (
         verbatim=True,
     ),
     Symptom(
-        "too-many-failures",
-        "Too many wrong passwords",
-        "too many failures",
-        "too many wrong passwords for this account; one is checked a second now, try again later",
-        "After ten in a row from one peer, its logins to this account are checked one a second, for a minute.",
-        "Find the program with the old password. A right password still gets in.",
+        "crowded",
+        "Too many clients are in the middle of a login",
+        "limited",
+        "too many clients are in the middle of a login, and this one's turn did not come within 9 s; look for clients"
+        " that connect and do not log in",
+        "256 clients may log in at once, a peer has half of them at most, and up to 1,024 more wait for their turn.",
+        "The log's lines `login refused` with reason `timeout` name the peers that connect and say nothing.",
     ),
     Symptom(
         "tls-required",
@@ -175,6 +186,63 @@ HERE = (
         "Have the client send fewer connection attributes. What speaks another protocol may look so, too.",
         detail="{fault}",
         verbatim=True,
+    ),
+    Symptom(
+        "compression",
+        "The client compresses without being offered to",
+        "protocol",
+        "this proxy does not compress, and the client does although that was not offered; connect without compression",
+        "Some drivers set the flag whatever the server offers, and speak another framing from then on.",
+        "Remove `--compress`, `compress=True`, `MYSQLI_CLIENT_COMPRESS` or `useCompression`. On one machine it gains"
+        " nothing.",
+        detail="{fault}",
+    ),
+    Symptom(
+        "unknown-command",
+        "The client's COM_CHANGE_USER cannot be read",
+        "protocol",
+        "Unknown command",
+        "Its bytes do not make such a command. The servers say the same.",
+        "Report it to the client's makers; a new connection does what COM_CHANGE_USER would.",
+        detail="{fault}",
+        verbatim=True,
+    ),
+    Symptom(
+        "replication-refused",
+        "A replication command is refused",
+        "protocol",
+        "{command} of account {account} for target {target} was refused with error 1047: only an account with"
+        " allow_replication = true may replicate",
+        "A client asked for the binary log (a replica, a CDC tool, `mysqlbinlog --read-from-remote-server`), or wanted"
+        " to register as a replica. RDS reads `Unknown command` and the client gets its error 1047.",
+        "Set `allow_replication = true` for the account if it is meant to read every change of the database.",
+    ),
+    Symptom(
+        "certificate-refused",
+        "The client does not trust the listener's certificate",
+        "client-tls",
+        "the client refused this listener's certificate ({why})",
+        "It verifies the server and knows no CA of ours: often the RDS bundle is still in its settings (`ssl_ca`,"
+        " `--ssl-ca`, `sslrootcert`), which is good for RDS and not for the proxy.",
+        "Take the RDS bundle out of the client's settings: it connects to this machine, and the proxy verifies RDS. Or"
+        " let it trust the listener's certificate: `local-tls.pem` in the state folder, or `tls_cert` of your own. Or"
+        " turn TLS off in the client, on a loopback listener.",
+    ),
+    Symptom(
+        "client-tls-too-old",
+        "The client knows no TLS that is safe",
+        "client-tls",
+        "the client's TLS is too old for this listener, which takes TLS 1.2 and later ({why})",
+        "It offers TLS 1.0 or 1.1 only, or ciphers of their time.",
+        "Update the client or its TLS library, or turn TLS off in it, on a loopback listener.",
+    ),
+    Symptom(
+        "client-tls-failed",
+        "The TLS handshake with the client fails",
+        "client-tls",
+        "the TLS handshake with the client failed ({why})",
+        "The client broke it off, or sent something else.",
+        "Look at the client's own message; try it with TLS off, on a loopback listener.",
     ),
     Symptom(
         "login-timeout",

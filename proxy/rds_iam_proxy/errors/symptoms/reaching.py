@@ -71,10 +71,11 @@ REACHING = (
         "RDS does not answer in time",
         "unreachable",
         "{where} did not answer within {seconds:.1f} s while {step}; check security group, VPN, tunnel and the"
-        " instance's"
-        " state",
+        " instance's state (a paused Aurora Serverless needs 15 s and more: raise login_timeout)",
         "Packets are dropped on the way, or the server is too busy to log anybody in. The text says what was waited"
-        " for: *connecting* points to the network, *checking the token* to RDS itself.",
+        " for: *connecting* points to the network, *checking the token* to RDS itself. A login may take"
+        " `login_timeout` (9.5 s) from the client's login packet on; an Aurora Serverless that paused takes 15 s and"
+        " more to wake.",
         "As above; look at the instance's CPU and memory in CloudWatch. A database that was stopped or is being changed"
         " does not answer either.",
     ),
