@@ -25,6 +25,7 @@ from pg_wire.messages import (
 from pg_wire.scram import Keys, Verifier, salt_for
 from pg_wire.server_login import Answered, Method, Offer, Requested, ServerLogin
 from pg_wire.server_login import StartTLS as ClientHelloNext
+from pg_wire.server_login import State as ServerState
 
 NOBODY = Keys(b"\1" * 32, b"\2" * 32)  # of no password that anybody knows
 VERIFIER = Verifier(salt_for(b"process secret", b"legacy"), 4096, (NOBODY,))
@@ -114,9 +115,9 @@ def pg_client_login(data: bytes) -> None:
 
 
 def _events(login: ClientLogin | ServerLogin, stream: bytes) -> Iterator[object]:
-    """Reads as a session does: just what the login needs next."""
+    """Reads as a session does: just what the login needs next, and nothing behind its end."""
     start = 0
-    while len(stream) - start >= login.needs:
+    while len(stream) - start >= login.needs and login.state not in (ClientState.FAILED, ServerState.ENDED):
         end = start + login.needs
         event, start = login.receive(stream[start:end]), end
         if event is not None:
