@@ -227,4 +227,32 @@ class PureConnector(Connector):
     pure = True
 
 
-__all__ = ["DBAPI", "Connector", "MySQLClient", "PureConnector", "PyMySQL", "Unsupported"]
+class OldPyMySQL(PyMySQL):
+    """PyMySQL of the years before caching_sha2_password."""
+
+    name = "pymysql-0.7"
+
+    def tls(self, login: Login) -> dict[str, Any]:
+        return {"ssl": unverified()} if login["tls"] else {}
+
+
+class OldConnector(PureConnector):
+    """mysql-connector as it still is on PyPI: in Python alone, and without an option to load files."""
+
+    name = "connector-2.2"
+
+    def options(self, login: Login) -> dict[str, Any]:
+        options = super().options(login)
+        del options["use_pure"]
+        return options
+
+    def tls(self, login: Login) -> dict[str, Any]:
+        if login["tls"]:
+            raise Unsupported("mysql-connector 2.2 speaks TLS 1.0 and nothing later")
+        return {}
+
+    def result(self, cursor: Any) -> Result:
+        return DBAPI.result(self, cursor)
+
+
+__all__ = ["DBAPI", "Connector", "MySQLClient", "OldConnector", "OldPyMySQL", "PureConnector", "PyMySQL", "Unsupported"]
