@@ -7,7 +7,7 @@ WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (25 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
 	@echo "make churn        logins of all kinds at full speed: memory and descriptors must stay flat (20 minutes)"
+	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"
 	@echo "make wheel        build dist/*.whl"
 	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
@@ -83,6 +84,10 @@ bench-smoke: servers
 
 churn: servers
 	PYTHONPATH=tests $(VENV)/bin/python -m bench churn
+
+# Leave the machine alone meanwhile.
+fleet-run: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m fleet
 
 docs: $(VENV)/installed
 	$(VENV)/bin/python docs/make_troubleshooting.py

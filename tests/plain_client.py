@@ -36,6 +36,9 @@ async def log_in(port: int, user: str, password: str) -> Outcome:
         err = await _answer(greeting, reader, writer, user, password)
     except (asyncio.IncompleteReadError, ConnectionError):
         closed = True
+    except BaseException:
+        writer.close()
+        raise
     return Outcome(asked_at, now() - started, err, closed, reader, writer)
 
 

@@ -210,6 +210,16 @@ def test_unknown_and_empty_commands_leave_the_connection_open(connect: Connect) 
         connection.ping(reconnect=False)
 
 
+def test_client_that_sends_no_more_gets_its_answer(proxy: RunningProxy) -> None:
+    with contextlib.closing(proxy.connect()) as connection:
+        connection._write_bytes(frame(b"\x03SELECT SLEEP(0), REPEAT('x', 1000)", 0))  # type: ignore[attr-defined]
+        connection._sock.shutdown(socket.SHUT_WR)  # type: ignore[attr-defined]
+        answer = b""
+        while part := connection._sock.recv(65536):  # type: ignore[attr-defined]
+            answer += part
+    assert b"x" * 1000 in answer
+
+
 def test_reset_connection(connect: Connect) -> None:
     with contextlib.closing(connect()) as connection:
         one_value(connection, "SET @kept = 5")
@@ -221,9 +231,11 @@ def test_replication_commands_are_refused_unless_the_account_may(proxy: RunningP
     dump = b"\x04\0\0\0\0\0\x07\0\0\0binlog.000001"
     with contextlib.closing(proxy.connect()) as connection:
         assert command(connection, 0x12, dump)[4:7] == b"\xff" + (1047).to_bytes(2, "little")
+        refused = proxy.wait_for("replication command refused")  # while the session goes on
+        told = (refused["command"], refused["account"], refused["target"])
+        assert told == ("COM_BINLOG_DUMP", USER, "shop")
+        assert "allow_replication = true" in refused["text"]
         connection.ping(reconnect=False)
-    refused = proxy.wait_for("replication command refused")
-    assert refused["command"] == "COM_BINLOG_DUMP"
     with contextlib.closing(proxy.connect(user="replica")) as connection:
         code = int.from_bytes(command(connection, 0x12, dump)[5:7], "little")
         assert code in (1227, 1236), "the server itself decides: no privilege, or no binary log"
@@ -296,11 +308,29 @@ def test_change_user_logs_in_anew_and_forgets_the_session(proxy: RunningProxy) -
         assert one_value(connection, "SELECT @mine") is None
 
 
-def test_change_user_with_a_wrong_password_is_refused_and_closes(proxy: RunningProxy) -> None:
-    with contextlib.closing(proxy.connect()) as connection:
-        switch = command(connection, COMMAND.COM_CHANGE_USER, USER.encode() + b"\0\0\0\x2d\0mysql_native_password\0\0")
-        assert switch[4] == 0xFE
-        connection._write_bytes(frame(b"x" * 20, 2))  # type: ignore[attr-defined]
-        assert answer(connection)[4:7] == b"\xff" + (1045).to_bytes(2, "little")
-        with pytest.raises(pymysql.err.OperationalError):
-            connection._read_bytes(1)  # type: ignore[attr-defined]
+def refused_change(connection: "Connection[Any]") -> None:
+    switch = command(connection, COMMAND.COM_CHANGE_USER, b"other\0\0\0\x2d\0mysql_native_password\0\0")
+    assert switch[4] == 0xFE
+    connection._write_bytes(frame(b"x" * 20, 2))  # type: ignore[attr-defined]
+    assert answer(connection)[4:7] == b"\xff" + (1045).to_bytes(2, "little")
+
+
+def test_change_user_with_a_wrong_password_is_refused_as_the_server_does(
+    connect: Connect, real_server: RealServer
+) -> None:
+    with contextlib.closing(connect()) as connection:
+        one_value(connection, "SET @mine = 5")
+        refused_change(connection)
+        if real_server.family == "mysql":
+            with pytest.raises(pymysql.err.OperationalError):
+                connection._read_bytes(1)  # type: ignore[attr-defined]
+            return
+        refused_change(connection)
+        assert one_value(connection, "SELECT @mine") is None
+        assert one_value(connection, "SELECT CURRENT_USER()") == "user_batch@%"
+
+
+def test_change_user_that_cannot_be_read_is_an_unknown_command(connect: Connect) -> None:
+    with contextlib.closing(connect()) as connection:
+        told = command(connection, COMMAND.COM_CHANGE_USER, b"nobody")
+        assert told[4:7] == b"\xff" + (1047).to_bytes(2, "little")

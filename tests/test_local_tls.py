@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import subprocess
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -62,6 +63,34 @@ def test_listener_without_tls_offers_none(mysql_9_7: RealServer) -> None:
         with pytest.raises(pymysql.err.OperationalError, match="SSL"):
             proxy.connect(ssl_disabled=False, ssl=trusting_nobody())
         proxy.connect().close()
+
+
+def test_client_that_refuses_the_certificate_is_told_of_in_the_log(mysql_9_7: RealServer) -> None:
+    with proxy_with_tls(mysql_9_7) as proxy:
+        for _ in range(3):
+            with pytest.raises(pymysql.err.OperationalError, match="certificate verify failed"):
+                proxy.connect(ssl_disabled=False, ssl={"ca": str(mysql_9_7.ca_file), "check_hostname": False})
+        proxy.wait_for("login refused", count=3)
+        first, *again = proxy.events("login refused")
+        assert (first["level"], first["reason"], first["code"]) == ("warning", "client-tls", 2026)
+        assert "the client refused this listener's certificate" in first["text"]
+        assert "unknown ca" in first["text"]
+        assert [line["level"] for line in again] == ["debug", "debug"]
+        proxy.connect(ssl_disabled=False, ssl=trusting_nobody()).close()
+
+
+def test_client_with_old_tls_only_is_told_of_in_the_log(mysql_9_7: RealServer) -> None:
+    old = trusting_nobody()
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with proxy_with_tls(mysql_9_7) as proxy:
+        with pytest.raises(pymysql.err.OperationalError):
+            proxy.connect(ssl_disabled=False, ssl=old)
+        line = proxy.wait_for("login refused")
+    assert (line["level"], line["reason"]) == ("warning", "client-tls")
+    assert "takes TLS 1.2 and later" in line["text"]
 
 
 def test_a_certificate_of_ones_own_is_verified_by_clients(mysql_9_7: RealServer, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_wheel_puts_nothing_else_at_the_top(wheel: Path) -> None:
     """A top-level `proxy` would overwrite that of the package proxy.py, and be overwritten by it."""
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     version = rds_iam_proxy.__version__
-    assert tops == {"rds_iam_proxy", "mysql_wire", f"rds_iam_proxy-{version}.dist-info"}
+    assert tops == {"rds_iam_proxy", "mysql_wire", "pg_wire", f"rds_iam_proxy-{version}.dist-info"}
 
 
 def test_wheel_carries_its_licence_and_says_what_it_is(wheel: Path) -> None:

@@ -90,9 +90,9 @@ class Front(Protocol[SessionT]):
     def refusal(self, error: LoginError) -> Refusal:
         """For the state that the conversation is in; it is over then."""
 
-    @property
-    def outlives_refusal(self) -> bool:
-        """A client whose login after an interruption is refused stays in the session that it had."""
+    async def stay(self, rds: SessionT) -> bool:
+        """Whether a client whose next login is refused stays in the session that it had, which is then as servers
+        leave it."""
 
     def farewell(self, error: LoginError) -> bytes:
         """What a client reads at its next command; empty where the server closes without a word."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from aws.home import Home
 from aws.local_aws import LocalAWS
 from aws.login import SSO_CONFIG, assert_login, ports_of, proxy_with, refusal, two_targets
+from rds_iam_proxy.machine import Machine, this_machine
 from running_proxy import start_proxy
 from servers.real_server import RealServer, make_key
 
@@ -75,7 +76,8 @@ def test_missing_credentials_say_so_and_the_next_login_works_when_they_are_there
         code, text = refusal(proxy)
         assert code == 1045
         assert "no AWS credentials found" in text
-        assert "`aws configure`" in text
+        advice = {Machine.CONTAINER: "pass AWS_ variables", Machine.INSTANCE: "attach a role"}
+        assert advice.get(this_machine(os.environ), "`aws configure`") in text
         home.credentials(default=rds.rotate_key())
         assert_login(proxy)
 

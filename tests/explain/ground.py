@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from rds_iam_proxy.aws.credentials import Identity, Signed, Stamp
 from rds_iam_proxy.aws.tokens import TokenSource
 from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target
+from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, RDSLogin, UpstreamSession
 from rds_iam_proxy.net.address import Address
@@ -63,9 +65,8 @@ async def upstream_of(
     """Its clocks for tokens stand still; `rates` gets what throttling makes of the limiter."""
     target = target_of(server, **keys)
     on_rate_change: Callable[[float], None] = ([] if rates is None else rates).append
-    limiter = Limiter(
-        target.address, rate=target.logins_per_second, burst=target.login_burst, on_rate_change=on_rate_change
-    )
+    permits = Permits(target.logins_per_second, target.login_burst, time.monotonic())
+    limiter = Limiter(target.address, permits, on_rate_change=on_rate_change)
     tokens = TokenSource(
         Identity(), wall=lambda: 10_000.0, boot=lambda: 10_000.0, signer=signer or FixedSigner(), timeout=token_seconds
     )

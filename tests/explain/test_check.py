@@ -184,7 +184,7 @@ def test_it_listens_nowhere(mysql_9_7: RealServer, check: Callable[..., Checked]
 def test_it_takes_all_flags_of_serve() -> None:
     commands = app.commands
     of_serve, of_check = ({p.name for p in commands[name].params} for name in ("serve", "check"))
-    assert of_check - of_serve == {"as_json"}
+    assert of_check - of_serve == {"json", "config_only"}
     assert of_serve <= of_check
 
 

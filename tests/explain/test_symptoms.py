@@ -46,7 +46,9 @@ from rds_iam_proxy.aws.clock import ClockWatch
 from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
+from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
+from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.mysql import refusals
 from rds_iam_proxy.mysql.greeter import Greeter
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
@@ -235,7 +237,7 @@ STILL = RuntimeError("Credentials were refreshed, but the refreshed credentials 
 @pytest.mark.parametrize(
     ("key", "failure"),
     [
-        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={})),
+        ("no-credentials", explain(NoCredentialsError(), Identity(), environ={}, machine=Machine.OTHER)),
         ("expired-credentials", explain(STILL, Identity("dev"), environ={})),
         ("expired-environment", explain(STILL, Identity(), environ={"AWS_ACCESS_KEY_ID": "ASIAX", "AWS_VAULT": "dev"})),
         ("expired-sso", explain(UnauthorizedSSOTokenError(), Identity("dev"), environ={})),
@@ -352,7 +354,7 @@ async def test_limiter(open_server: FakeServer) -> None:
 
 
 async def test_queue_full() -> None:
-    limiter = Limiter(Address("db", 3306), rate=1, burst=1, max_waiting=1)
+    limiter = Limiter(Address("db", 3306), Permits(1, 1, time.monotonic()), max_waiting=1)
     deadline = asyncio.get_running_loop().time() + 5
     await limiter.acquire("a", deadline)
     waiting = asyncio.ensure_future(limiter.acquire("a", deadline))
@@ -436,7 +438,9 @@ def test_rows_say_what_to_do() -> None:
 
 
 def test_faults_at_the_start_are_worded_as_the_configuration_words_them() -> None:
-    source = (DOCS.parent / "proxy/rds_iam_proxy/config/targets.py").read_text()
+    rooms = [DOCS.parent / "proxy/rds_iam_proxy" / room for room in ("config", "net/address.py")]
+    files = [file for room in rooms for file in (room.glob("*.py") if room.is_dir() else [room])]
+    source = "".join(file.read_text() for file in files)
     for shown, _, _ in AT_THE_START:
         words = max(re.split("…|:", shown.strip("`")), key=len).strip()
         assert words in source or words.split()[-1] in source

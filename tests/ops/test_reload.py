@@ -1,6 +1,7 @@
 """A new configuration while sessions are open."""
 
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -145,8 +146,8 @@ def test_bad_configuration_is_refused_with_its_faults(mysql_9_7: RealServer, tmp
         assert reload(proxy, REFUSED)["level"] == "error"
         proxy.wait_for(REFUSED, since=position, count=3)
         faults = [str(entry["fault"]) for entry in proxy.events(REFUSED)]
-        assert any(fault.startswith("targets.shop.end_point, line ") for fault in faults)
-        assert any(fault.startswith("log.colour: unknown key") for fault in faults)
+        assert any(re.match(r"targets\.shop\.end_point, line [0-9]+: unknown key", fault) for fault in faults)
+        assert any(re.match(r"log\.colour, line [0-9]+: unknown key", fault) for fault in faults)
 
         rewrite(tmp_path / "proxy.toml", config.replace("127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"))
         assert "cannot listen" in str(reload(proxy, REFUSED)["fault"])

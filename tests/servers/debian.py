@@ -21,6 +21,7 @@ APT_OPTIONS = (
     "-o", "DPkg::Lock::Timeout=120",
 )  # fmt: skip
 REFUSE_SERVICES = "#!/bin/sh\nexit 101\n"
+_NO_DNS = "passwd: files\ngroup: files\nhosts: files\n"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 
 
@@ -136,7 +137,22 @@ def make_folder(suite: str, packages: Sequence[str], folder: Path, *, mirror: st
         shutil.rmtree(folder / rest, ignore_errors=True)
     # Names come from this file alone: a server that looks its clients up never waits for a DNS server.
     _write(folder / "etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n")
-    _write(folder / "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n")
+    _write(folder / "etc/nsswitch.conf", _NO_DNS)
+
+
+def install_in_folder(packages: Sequence[str], folder: Path, *, log: Path) -> None:
+    """More packages for a Debian folder that is there already; servers that run in it may go on."""
+    if not folder.is_dir():
+        raise Unavailable(f"there is no Debian folder {folder}")
+    inside = ["chroot", str(folder), "apt-get", *APT_OPTIONS]
+    _write(folder / "etc/nsswitch.conf", _NO_DNS.replace("hosts: files", "hosts: files dns"))
+    try:
+        run([*inside, "update"], log=log, timeout=APT_TIMEOUT)
+        run([*inside, "install", "-y", "--no-install-recommends", *packages], log=log, timeout=APT_TIMEOUT)
+        run([*inside, "clean"], log=log, timeout=APT_TIMEOUT)
+    finally:
+        _write(folder / "etc/nsswitch.conf", _NO_DNS)
+    shutil.rmtree(folder / "var/lib/apt/lists", ignore_errors=True)
 
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:

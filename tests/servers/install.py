@@ -16,6 +16,7 @@ from servers import debian
 from servers.errors import Broken, Unavailable
 from servers.plugin import build_plugin, compiler
 from servers.releases import POSTGRES_RELEASES, RELEASES, Release
+from servers.stores import STORES, StoreRelease, install_store
 from servers.templates import find_template
 from servers.trees import (
     Tree,
@@ -40,9 +41,10 @@ def main() -> int:
         faults = _prepare_machine()
         with ThreadPoolExecutor(max_workers=len(ALL_RELEASES)) as pool:
             faults += [fault for fault in pool.map(_prepare, ALL_RELEASES) if fault]
+        faults += [fault for fault in map(_prepare_store, STORES.values()) if fault]
     for fault in faults:
         _say(f"not available: {fault}")
-    _say(f"{len(ALL_RELEASES)} servers, {len(faults)} faults, {time.monotonic() - started:.0f} s")
+    _say(f"{len(ALL_RELEASES)} servers, {len(STORES)} stores, {len(faults)} faults, {time.monotonic() - started:.0f} s")
     return 1 if faults else 0
 
 
@@ -107,6 +109,16 @@ def _prepare(release: Release) -> str | None:
     except (Unavailable, Broken) as exc:
         return f"{release.name}: {exc}"
     _say(f"{release.name} is ready in {tree.root} ({time.monotonic() - started:.0f} s)")
+    return None
+
+
+def _prepare_store(release: StoreRelease) -> str | None:
+    """After the databases, whose folders it may use; the fault, if any."""
+    try:
+        install_store(release)
+    except Unavailable as exc:
+        return f"{release.name}: {exc}"
+    _say(f"{release.name} is ready")
     return None
 
 

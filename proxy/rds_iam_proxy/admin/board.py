@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from ..config import Listener
 from ..errors.tree import Ended
 from ..logs import event
+from ..service.budgets import LoginBudget
 from ..service.service import LastReload, Service
 from ..service.wiring import Route
 from ..session.clients import Client
@@ -48,6 +49,11 @@ class Board:
         for name, route in self.routes.items():
             for seen in route.upstream.watch.errors.values():
                 yield name, seen
+
+    @property
+    def fleet_budgets(self) -> list[LoginBudget]:
+        """Those that other proxies have a part of."""
+        return [budget for budget in self._service.wiring.budgets.values() if budget.key.sharing is not None]
 
     @property
     def last_reload(self) -> LastReload | None:

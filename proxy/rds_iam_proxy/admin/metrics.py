@@ -13,6 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from .. import __version__
+from ..limits.shared_budget import Source
+from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..session.view import Activity
 from ..stats.histogram import Histogram
@@ -54,6 +56,8 @@ class Numbers:
     """By the listener's address."""
     last_reload: LastReload | None = None
     log_lines_dropped: int = 0
+    budgets: tuple[LoginBudget, ...] = ()
+    """Those that are shared with other proxies."""
 
 
 def render(numbers: Numbers) -> bytes:
@@ -84,6 +88,7 @@ class _Collector(Collector):
         yield from _sessions(targets)
         yield from _logins(targets)
         yield from _limits(targets)
+        yield from _fleet(numbers.budgets)
         yield from _tokens(numbers)
         yield from _certificates(numbers)
         lag = HistogramMetricFamily(f"{PREFIX}event_loop_lag_seconds", "How late the event loop ran a timer.")
@@ -189,6 +194,63 @@ def _limits(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         ["target"],
         (([t.name], t.rate) for t in targets),
     )
+
+
+def _fleet(budgets: Iterable[LoginBudget]) -> Iterator[Metric]:
+    shared = [(b.key.name, b.limiter, b.permits, b.member, b.calls) for b in budgets]
+    with_store = [(name, permits, member, calls) for name, _, permits, member, calls in shared if permits and member]
+    yield _gauge(
+        "fleet_rate",
+        "Logins a second that the fleet may begin now, or this proxy while it has a share only.",
+        ["budget"],
+        (([name], limiter.rate) for name, limiter, *_ in shared),
+    )
+    yield _gauge(
+        "fleet_store_up",
+        "1 if the store answered the last call.",
+        ["budget"],
+        (([name], float(member.up)) for name, _, member, _ in with_store),
+    )
+    yield _gauge(
+        "fleet_members",
+        "Proxies that the store has heard of lately.",
+        ["budget"],
+        (([name], float(permits.answer.members)) for name, permits, *_ in with_store if permits.answer),
+    )
+    yield _gauge(
+        "fleet_active",
+        "Proxies at which logins wait.",
+        ["budget"],
+        (([name], float(permits.answer.active)) for name, permits, *_ in with_store if permits.answer),
+    )
+    yield _counter(
+        "fleet_permits",
+        "Permits for logins, from the store or, while it was silent, from this proxy's share.",
+        ["budget", "source"],
+        (
+            ([name, str(source)], float(permits.granted[source]))
+            for name, permits, *_ in with_store
+            for source in Source
+        ),
+    )
+    yield _counter(
+        "fleet_slots_dropped",
+        "Permits of the store that were not used in their time.",
+        ["budget"],
+        (([name], float(permits.dropped)) for name, permits, *_ in with_store),
+    )
+    yield _counter(
+        "fleet_clock_resets",
+        "How often the store's clock was another than before.",
+        ["budget"],
+        (([name], float(permits.clock_resets)) for name, permits, *_ in with_store),
+    )
+    seconds = HistogramMetricFamily(
+        f"{PREFIX}fleet_call_seconds", "How long the store took to answer.", labels=["budget"]
+    )
+    for name, _, _, calls in with_store:
+        _add(seconds, [name], calls)
+    yield seconds
 
 
 def _tokens(numbers: Numbers) -> Iterator[Metric]:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import __version__
+from ..limits.shared_budget import Source
 from ..logs import dropped_lines, escaped, printable
+from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..service.wiring import Route
 from ..session.view import Activity, SessionView
@@ -51,6 +53,7 @@ class Status:
                 for address, listener in board.listeners
             ],
             "targets": [self._target_status(name, route, views) for name, route in board.routes.items()],
+            "budgets": [_budget_status(budget) for budget in board.fleet_budgets],
             "sessions_total": len(views),
             "sessions": [_session_status(view) for view in views[:MAX_SESSIONS_SHOWN]],
             "errors": [_error_status(name, seen) for name, seen in _shown(list(board.errors))],
@@ -72,6 +75,7 @@ class Status:
             listener_certificates={address: end for address, end in ends.items() if end is not None},
             last_reload=board.last_reload,
             log_lines_dropped=dropped_lines(),
+            budgets=tuple(board.fleet_budgets),
         )
 
     def _target_status(self, name: str, route: Route, views: list[SessionView]) -> dict[str, Any]:
@@ -105,6 +109,33 @@ class Status:
             "history": self._board.history.of(name),
             "points_taken": self._board.history.taken,
         }
+
+
+def _budget_status(budget: LoginBudget) -> dict[str, Any]:
+    """A login budget that is shared with other proxies; without a store this proxy has a fixed part of it."""
+    permits, member, sharing = budget.permits, budget.member, budget.key.sharing
+    status: dict[str, Any] = {
+        "name": budget.key.name,
+        "size": sharing.size if sharing else 1,
+        "rate": round(budget.limiter.rate, 1),
+        "rate_limit": budget.key.rate,
+        "waiting": budget.limiter.waiting,
+        "store": None,
+    }
+    if permits is None or member is None:
+        return status
+    answer = permits.answer
+    return status | {
+        "store": str(member.store.place),
+        "store_up": member.up,
+        "store_fault": _line(member.why),
+        "source": str(permits.source),
+        "members": 0 if answer is None else answer.members,
+        "from_store": permits.granted[Source.STORE],
+        "from_share": permits.granted[Source.SHARE],
+        "slots_dropped": permits.dropped,
+        "clock_resets": permits.clock_resets,
+    }
 
 
 def _target_numbers(name: str, route: Route, views: list[SessionView]) -> TargetNumbers:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..errors.tree import CredentialsError
 from ..files import FileStamp, file_stamp
 from ..logs import escaped, printable
+from ..machine import Machine, this_machine
 from ..net.address import Address
 from .clock import Clock, boottime
+from .sources import drop_empty_variables, file_paths, metadata_goes_by_proxy, profile_by_variable
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -104,8 +106,11 @@ class Signer:
         wall: Clock = time.time,
         boot: Clock = boottime,
         environ: Mapping[str, str] = os.environ,
+        machine: Machine | None = None,
     ) -> None:
+        """`machine`: None for the one that it is."""
         self._identity = identity
+        self._machine = machine or this_machine(environ)
         self._wall = wall
         self._boot = boot
         self._environ = environ
@@ -114,9 +119,10 @@ class Signer:
 
     def stamp(self) -> Stamp:
         """Changes when the shared AWS files are rewritten. Two stat calls: cheap enough for every login."""
+        config, credentials = file_paths(self._environ)
         return (
-            file_stamp(os.path.expanduser(self._environ.get("AWS_CONFIG_FILE", "~/.aws/config"))),
-            file_stamp(os.path.expanduser(self._environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))),
+            file_stamp(config),
+            file_stamp(credentials),
         )
 
     def close(self) -> None:
@@ -129,24 +135,32 @@ class Signer:
         Raises CredentialsError, and never with the original exception attached: what a credential_process
         wrote, or the canonical request that STS quotes back, would reach logs through the traceback.
         """
+        query = {"Action": "connect", "DBUser": db_user}
+        return self.sign_request("rds-db", f"https://{address}", query, region, look_again=look_again)
+
+    def sign_request(
+        self, service: str, url: str, query: Mapping[str, str], region: str, *, look_again: bool = False
+    ) -> Signed:
+        """A presigned request that is itself a token, as `sign` has it; the value is without the scheme."""
         try:
-            return self._sign(address, region, db_user, look_again)
+            return self._sign(service, url, query, region, look_again)
         except Exception as exc:
             self._found.pop(region, None)
-            fault = exc if isinstance(exc, CredentialsError) else explain(exc, self._identity, environ=self._environ)
+            fault = exc if isinstance(exc, CredentialsError) else self._explained(exc)
         raise fault
 
-    def _sign(self, address: Address, region: str, db_user: str, look_again: bool) -> Signed:
+    def _sign(self, service: str, url: str, query: Mapping[str, str], region: str, look_again: bool) -> Signed:
         credentials = self._credentials(region, look_again)
         frozen = credentials.get_frozen_credentials()
         if not frozen.access_key or not frozen.secret_key:
             raise self._fault("incomplete-credentials")
+        self._check_characters(frozen)
         expiry = getattr(credentials, "_expiry_time", None)  # botocore 1.44 has no public name for it
         expires = None if expiry is None else float(expiry.timestamp())
         if expires is not None and expires <= self._wall():
             raise self._fault("expired-credentials")
         wall, boot = self._wall(), self._boot()  # before signing: the token is never older than it says
-        return Signed(_presign(frozen, address, region, db_user), wall, boot, frozen.access_key, expires)
+        return Signed(_presign(frozen, service, url, query, region), wall, boot, frozen.access_key, expires)
 
     def _credentials(self, region: str, look_again: bool) -> "Credentials":
         stamp = self.stamp()
@@ -161,13 +175,15 @@ class Signer:
             return found.credentials
         # A session of its own each time (7 ms): botocore never reads a changed file again.
         session = self._session(region)
+        from botocore.credentials import Credentials, RefreshableCredentials
+
         credentials = session.get_credentials()
         if credentials is None:
-            raise self._fault("no-credentials")
+            raise self._fault(_row_of_nothing(self._environ, self._machine))
         if self._identity.role_arn is not None:
+            if type(credentials) is Credentials:  # neither of a role nor renewed: as somebody wrote them
+                self._check_characters(credentials.get_frozen_credentials())
             credentials = self._assume_role(session, region, credentials, self._identity.role_arn)
-        from botocore.credentials import RefreshableCredentials
-
         refreshes = isinstance(credentials, RefreshableCredentials)
         boot = self._boot()
         self._found[region] = _Found(credentials, stamp, boot, self._wall() - boot, refreshes)
@@ -175,6 +191,7 @@ class Signer:
 
     def _session(self, region: str) -> "Session":
         quiet_boto()
+        drop_empty_variables(os.environ)
         import boto3
         import botocore.session
         from botocore.config import Config
@@ -215,6 +232,25 @@ class Signer:
         fetcher = AssumeRoleCredentialFetcher(client, source, role_arn, extra_args=arguments)
         return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
 
+    def _check_characters(self, frozen: "ReadOnlyCredentials") -> None:
+        """What was copied with a line end or in quotes would only be refused by RDS. Raises CredentialsError."""
+        named = {"access_key_id": frozen.access_key, "secret_access_key": frozen.secret_key}
+        for name, value in {**named, "session_token": frozen.token}.items():
+            if value and (found := _ODD_CHARACTER.search(value)):
+                raise credentials_fault(
+                    self._identity,
+                    "odd-credentials",
+                    environ=self._environ,
+                    setting=f"AWS_{name.upper()}" if self._is_of_environment(value) else f"aws_{name}",
+                    character=_CHARACTERS.get(found[0], "a character that does not belong there"),
+                )
+
+    def _is_of_environment(self, value: str) -> bool:
+        return any(value == self._environ.get(f"AWS_{name}") for name in _SETTINGS)
+
+    def _explained(self, exc: Exception) -> CredentialsError:
+        return explain(exc, self._identity, environ=self._environ, machine=self._machine)
+
     def _fault(self, row: str) -> CredentialsError:
         return credentials_fault(self._identity, row, environ=self._environ)
 
@@ -223,15 +259,19 @@ def credentials_fault(
     identity: Identity, row: str, *, how: str = "", environ: Mapping[str, str] = os.environ, **values: str | float
 ) -> CredentialsError:
     """An error for the client, with the commands that fit the identity. `how` is for the log."""
-    profile = identity.profile or environ.get("AWS_PROFILE")
+    by_variable = None if identity.profile else profile_by_variable(environ)
+    profile = identity.profile or (by_variable[0] if by_variable else None)
     profile = printable(profile) if profile else None
+    of_variable = f" of {by_variable[1]}" if by_variable else ""
+    config, _ = file_paths(environ)
     if row in _RENEWABLE and identity.profile is None and environ.get("AWS_ACCESS_KEY_ID"):
         row = "expired-environment"  # no command can renew the variables of a running process
     vault = environ.get("AWS_VAULT")
     option = f" --profile {shlex.quote(profile)}" if profile else ""
     return CredentialsError(
         row,
-        who=f"profile {profile}" if profile else "default credentials",
+        who=f"profile {profile}{of_variable}" if profile else "default credentials",
+        looked=f"{escaped(str(config.parent))} as user {os.geteuid() if hasattr(os, 'geteuid') else '?'}",
         sso=f"aws sso login{option}",
         login=f"aws login{option}",
         check=f"aws sts get-caller-identity{option}",
@@ -242,7 +282,13 @@ def credentials_fault(
     )
 
 
-def explain(exc: Exception, identity: Identity, *, environ: Mapping[str, str] = os.environ) -> CredentialsError:
+def explain(
+    exc: Exception,
+    identity: Identity,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    machine: Machine | None = None,
+) -> CredentialsError:
     """What to do about an exception of boto3's; its own text is never repeated, it may hold secrets."""
     names = [cls.__name__ for cls in type(exc).__mro__]
     if "ClientError" in names:
@@ -250,7 +296,29 @@ def explain(exc: Exception, identity: Identity, *, environ: Mapping[str, str] = 
     row = next((_ROW_OF_EXCEPTION[name] for name in names if name in _ROW_OF_EXCEPTION), "credentials-failed")
     if isinstance(exc, RuntimeError) and "still expired" in str(exc):
         row = "expired-credentials"
-    return credentials_fault(identity, row, how=f"botocore raised {names[0]}", environ=environ, exception=names[0])
+    if row == "no-credentials":
+        row = _row_of_nothing(environ, machine or this_machine(environ))
+    host = _asked_host(exc)
+    if row == "no-role-attached" and metadata_goes_by_proxy(environ):
+        row = "metadata-by-proxy"
+    how = f"botocore raised {names[0]}"
+    return credentials_fault(
+        identity, row, how=how, environ=environ, exception=names[0], host=f" at {host}" if host else ""
+    )
+
+
+def _row_of_nothing(environ: Mapping[str, str], machine: Machine) -> str:
+    """What to say where there are none depends on where this runs."""
+    if machine is not Machine.OTHER and metadata_goes_by_proxy(environ):
+        return "metadata-by-proxy"
+    return _ROW_OF_MACHINE[machine]
+
+
+def _asked_host(exc: Exception) -> str:
+    """Which service did not answer, where botocore tells."""
+    url = str(getattr(exc, "kwargs", {}).get("endpoint_url", ""))
+    found = re.match(r"https?://([a-z0-9.-]{1,253})(?![a-z0-9.@-])", url)
+    return found[1] if found else ""
 
 
 def _explain_answer(exc: Exception, identity: Identity, environ: Mapping[str, str]) -> CredentialsError:
@@ -279,7 +347,9 @@ def _refuse_mfa(_prompt: str) -> NoReturn:
     raise _MFAWanted
 
 
-def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, db_user: str) -> bytes:
+def _presign(
+    credentials: "ReadOnlyCredentials", service: str, url: str, query: Mapping[str, str], region: str
+) -> bytes:
     """What `generate_db_auth_token` gives, without an rds client, whose data cost 12 MB and 0.15 s."""
     from botocore.awsrequest import prepare_request_dict
     from botocore.credentials import Credentials
@@ -290,25 +360,33 @@ def _presign(credentials: "ReadOnlyCredentials", address: Address, region: str, 
     # Exactly these credentials, whose expiry is known: the signer would refresh refreshable ones.
     fixed = Credentials(str(credentials.access_key), str(credentials.secret_key), credentials.token)
     events = HierarchicalEmitter()  # the signer keeps a weak reference only
-    signer = RequestSigner(ServiceId("RDS"), region, "rds-db", "v4", fixed, events)
+    signer = RequestSigner(ServiceId(service), region, service, "v4", fixed, events)
     request: dict[str, Any] = {
         "url_path": "/",
         "query_string": "",
         "headers": {},
-        "body": {"Action": "connect", "DBUser": db_user},
+        "body": dict(query),
         "method": "GET",
     }
-    prepare_request_dict(request, f"https://{address}")
-    url = signer.generate_presigned_url(
+    prepare_request_dict(request, url)
+    signed = signer.generate_presigned_url(
         request,
         operation_name="connect",
         region_name=region,
         expires_in=int(TOKEN_LIFE),
-        signing_name="rds-db",
+        signing_name=service,
     )
-    return str(url).removeprefix("https://").encode("ascii")
+    return str(signed).partition("://")[2].encode("ascii")
 
 
+_SETTINGS = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+_ODD_CHARACTER = re.compile(r"""[^!-~]|["'`]""")
+_CHARACTERS = {"\n": "a line end", "\r": "a line end", " ": "a space", "\t": "a space", '"': "a quote", "'": "a quote"}
+_ROW_OF_MACHINE = {
+    Machine.CONTAINER: "no-credentials-in-container",
+    Machine.INSTANCE: "no-credentials-of-instance",
+    Machine.OTHER: "no-credentials",
+}
 _RENEWABLE = ("expired-credentials", "unknown-credentials")
 _ROW_OF_EXCEPTION = {  # by the name of the exception's class or of its nearest base class that is named here
     "ProfileNotFound": "no-profile",

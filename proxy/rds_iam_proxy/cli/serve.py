@@ -38,8 +38,8 @@ def serve(
     hangup = Hangup()  # before anything that takes long: until now SIGHUP ends the process
     ctx.call_on_close(hangup.close)
     from ..aws.cnames import rds_name_hint
-    from ..config.container import ONLY_LOOPBACK, loopback_reaches_nobody
     from ..config.load import from_file, from_flags
+    from ..config.loopback import ONLY_LOOPBACK, loopback_reaches_nobody
     from ..config.password import random_password
     from ..service.lifecycle import Lifecycle
     from ..service.systemd import take_from
@@ -58,10 +58,10 @@ def serve(
     setup(settings.log.format, settings.log.level)
     for warning in settings.warnings:
         event(_log, logging.WARNING, "unwise configuration", why=warning)
-    if loopback_reaches_nobody(settings.listeners, os.environ):
-        event(_log, logging.INFO, "listening on loopback only", why=ONLY_LOOPBACK)
 
     def ready(addresses: "tuple[Address | Path, ...]") -> None:
+        if loopback_reaches_nobody(settings.listeners, os.environ):
+            event(_log, logging.INFO, "listening on loopback only", why=ONLY_LOOPBACK)
         if config is None and sys.stderr.isatty():
             _print_connect_lines(addresses[0], settings.accounts[0].user, made)
 

@@ -22,6 +22,7 @@ WIDE = 160
 """Columns where there is no terminal."""
 
 _ADMIN = FlagRow("--admin", "admin.bind", "HOST:PORT", "The admin address of the running proxy.")
+_TIMEOUT = FlagRow("--timeout", "", "SECONDS", f"Give up then; default {WAIT_SECONDS:g}.")
 _TOKEN = FlagRow("--admin-token-file", "admin.token_file", "FILE", "Its token, where there is a server in front of it.")
 
 
@@ -50,24 +51,14 @@ def status(ctx: click.Context, watch: bool) -> None:
 
 
 @click.command()
-@takes(_ADMIN)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    default=WAIT_SECONDS,
-    show_default=True,
-    envvar=variable("--timeout"),
-    show_envvar=True,
-    help="Give up then.",
-)
+@takes(_ADMIN, _TIMEOUT)
 @click.pass_context
-def wait(ctx: click.Context, timeout: float) -> None:
+def wait(ctx: click.Context, timeout: float | None) -> None:
     """Return once a running proxy is ready: exit code 0, or 1 if it does not become so in time."""
     from ..commands.status_client import NoAnswer, wait_until_ready
 
     try:
-        wait_until_ready(_address(ctx), timeout)
+        wait_until_ready(_address(ctx), WAIT_SECONDS if timeout is None else timeout)
     except NoAnswer as exc:
         raise click.ClickException(exc.shown) from None
 

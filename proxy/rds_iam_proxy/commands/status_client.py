@@ -51,7 +51,7 @@ def wait_until_ready(
             why = "; ".join(map(str, answer.get("why", ()))) or f"HTTP status {code}"
         except NoAnswer as exc:
             why = str(exc)
-        if now() + RETRY_SECONDS > deadline:
+        if not now() + RETRY_SECONDS <= deadline:  # so that `nan` is no time, either
             raise NoAnswer(f"not ready after {seconds:g} s: {why}")
         sleep(RETRY_SECONDS)
 

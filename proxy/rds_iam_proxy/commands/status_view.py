@@ -37,6 +37,7 @@ def view(status: Status) -> RenderableType:
         if target["why"]:
             style = "yellow" if target["health"] in ("ready", "starting") else "red"
             parts.append(Padding(_text(f"{target['name']}: {target['why']}", style), (0, 0, 0, 2)))
+    parts += [_budget(budget) for budget in status.get("budgets", ())]
     parts += [Text(), _title(f"Sessions ({status['sessions_total']})")]
     parts.append(_sessions(status["sessions"]) if status["sessions"] else _quiet("Nobody is connected."))
     parts += [Text(), _title("Recent errors")]
@@ -63,6 +64,21 @@ def _reload(status: Status) -> list[RenderableType]:
     if len(last["faults"]) > MAX_FAULTS:
         lines.append(_quiet(f"and {len(last['faults']) - MAX_FAULTS} more, in the log"))
     return lines
+
+
+def _budget(budget: Status) -> RenderableType:
+    """A login budget that several proxies share; an older proxy says nothing of it."""
+    rate, style = f"{budget['rate']:g} of {budget['rate_limit']:g} logins/s", "dim"
+    if not budget["store"]:
+        text = f"this proxy has {rate}, one of {budget['size']} in the fleet"
+    elif budget["source"] == "store":
+        text = f"the fleet has {rate}, {budget['members']} of {budget['size']} proxies are heard by {budget['store']}"
+        if not budget["store_up"]:
+            text, style = f"{text}, which does not answer: {budget['store_fault']}", "yellow"
+    else:
+        style = "yellow"
+        text = f"this proxy keeps to its share, {rate}, because {budget['store']} is silent: {budget['store_fault']}"
+    return Padding(_text(f"budget {budget['name']}: {text}", style), (0, 0, 0, 2))
 
 
 def _targets(targets: Iterable[Status]) -> Table:

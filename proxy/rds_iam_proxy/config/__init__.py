@@ -3,7 +3,7 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
-from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Target, TLSMode
+from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Sharing, Target, TLSMode
 
 __all__ = [
     "Account",
@@ -13,6 +13,7 @@ __all__ = [
     "Log",
     "LogFormat",
     "LogLevel",
+    "Sharing",
     "TLSMode",
     "Target",
 ]

@@ -1,6 +1,5 @@
 """`[[accounts]]`: from the table to the value, with the passwords where they are kept."""
 
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -8,12 +7,11 @@ from mysql_wire.passwords import Verifier
 
 from .password import password_fault, without_line_end
 from .reading import Entry, Reading
-from .surroundings import Surroundings, read_secret
+from .surroundings import Surroundings, read_secret, read_variable
 from .tables import AccountTable
 from .values import Account
 
 _MAX_PASSWORD_FILE = 4096
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _NEXT = "next_"
 _PASSWORD_SOURCES = ("password_env", "password_file", "password_hash")
 
@@ -62,14 +60,15 @@ def _verifier(entry: Entry[AccountTable], prefix: str, reading: Reading) -> Veri
     sources = _sources(entry, prefix)
     if len(sources) > 1:
         others = " and ".join(map(place.short, sources[1:]))
-        reading.fault(place.key(sources[0]), f"and {others}: each password is given in one way; keep one of them")
+        text = f"together with {others}; each password is given in one way, keep one of them"
+        reading.fault(place.key(sources[0]), text)
         return None
     if not sources:
         return None
     value = getattr(entry.table, sources[0])
     try:
         if isinstance(value, str):
-            return Verifier.of(_from_variable(value, reading.around))
+            return Verifier.of(_accepted(read_variable(value, reading.around)))
         if isinstance(value, Path):
             return Verifier.of(_from_file(value, reading.around))
     except ValueError as exc:
@@ -93,15 +92,6 @@ def _uid(entry: Entry[AccountTable], reading: Reading) -> int | None:
     except KeyError:
         reading.fault(spot, f"this machine has no user called {name}")
         return None
-
-
-def _from_variable(name: str, around: Surroundings) -> bytes:
-    # A password put here by mistake must not be shown, so only what looks like a variable's name is.
-    shown = name if _VARIABLE.fullmatch(name) else "named here (not shown: it may be a password)"
-    value = around.environ.get(name)
-    if value is None:
-        raise ValueError(f"the environment variable {shown} is not set; set it to the password")
-    return _accepted(value.encode("utf-8", "surrogateescape"))
 
 
 def _from_file(path: Path, around: Surroundings) -> bytes:

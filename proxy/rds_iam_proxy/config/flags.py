@@ -73,6 +73,8 @@ CONFIG_FLAGS = (
     FlagRow(
         "--logins-per-second", "targets.logins_per_second", "N", "New logins to the database at most; default 100."
     ),
+    FlagRow("--fleet-size", "fleet.size", "N", "So many proxies share --logins-per-second; default: this one alone."),
+    FlagRow("--fleet-store", "fleet.store", "URL", "And ask there for their part: rediss://HOST:PORT; default: none."),
     FlagRow(
         "--login-timeout", "targets.login_timeout", "SECONDS", "How long a login may take; default 9.5, at most 120."
     ),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
@@ -9,6 +10,7 @@ from pydantic import Field, PlainValidator
 
 from mysql_wire.passwords import Verifier
 
+from ..limits.store_place import DEFAULT_PORT as STORE_PORT
 from ..net.address import ADMIN_PORT, Address
 from ..net.sockets import Bind, SocketName
 from .values import AuthMode, LogFormat, LogLevel, TLSMode
@@ -27,6 +29,8 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # as STS AssumeRole takes them
+_BUDGET = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_CACHE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")  # as ElastiCache and MemoryDB name them
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 T = TypeVar("T")
@@ -113,6 +117,26 @@ def _bind(value: str) -> Bind:
     return Path(path)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreURL:
+    """`rediss://HOST:PORT`, or `redis://` without TLS."""
+
+    address: Address
+    tls: bool
+
+
+def _store_url(value: str) -> StoreURL:
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in ("rediss", "redis"):
+        raise ValueError("write rediss://HOST:PORT (with TLS) or redis://HOST:PORT")
+    if "@" in rest:
+        raise ValueError("write no user and password into it; they are store_user and store_password_file")
+    address = Address.parse(rest.removesuffix("/"), default_port=STORE_PORT)
+    if address.port == 0:
+        raise ValueError("port 0 is not a port to connect to")
+    return StoreURL(address, tls=scheme == "rediss")
+
+
 UserName = Annotated[str, _text(_user), Kind(f"text, at most {MAX_USER} bytes")]
 Words = Annotated[str, _text(_not_empty), Kind("text")]
 Hash = Annotated[Verifier, _text(Verifier.parse), Kind("`native:HEX,sha2:HEX`")]
@@ -121,6 +145,9 @@ RemoteAddress = Annotated[Address, _text(_remote_address), Kind("`HOST` or `HOST
 ListenAt = Annotated[Bind, _text(_bind), Kind("`HOST:PORT`, `unix:/PATH` or `systemd:NAME`")]
 AdminAddress = Annotated[Address, _text(_admin_bind), Kind("`HOST:PORT`")]
 HostName = Annotated[str, _matching(_HOST_NAME, "must be a host name, as proxy.example.com is"), Kind("host name")]
+Store = Annotated[StoreURL, _text(_store_url), Kind("`rediss://HOST:PORT`")]
+Budget = Annotated[str, _matching(_BUDGET, "must be 1 to 128 letters, digits or _.:-"), Kind("name")]
+Cache = Annotated[str, _matching(_CACHE, "is not the name of a cache: its first label, as my-cache"), Kind("name")]
 Region = Annotated[str, _matching(_REGION, "is not the name of a region, as eu-west-1 is"), Kind("name of a region")]
 RoleARN = Annotated[str, _matching(_ROLE_ARN, "must be arn:aws:iam::ACCOUNT:role/NAME, with 12 digits"), Kind("ARN")]
 ExternalID = Annotated[str, _matching(_EXTERNAL_ID, "must be 2 to 1224 letters, digits or +=,.@:/-_"), Kind("text")]

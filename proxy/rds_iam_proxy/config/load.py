@@ -17,6 +17,7 @@ from ..net.address import Address
 from .accounts import build_account, check_users
 from .admin import build_admin
 from .flags import Flag, Flags
+from .fleet import build_sharing, check_waits
 from .kinds import NAME
 from .lines import Lines
 from .listeners import build_listener, check_binds
@@ -27,6 +28,7 @@ from .tables import (
     TABLES,
     AccountTable,
     AdminTable,
+    FleetTable,
     ListenerTable,
     LogTable,
     ProcessTable,
@@ -50,6 +52,7 @@ class _Entries:
     listeners: tuple[Entry[ListenerTable], ...]
     accounts: tuple[Entry[AccountTable], ...]
     admin: Entry[AdminTable]
+    fleet: Entry[FleetTable]
     log: Entry[LogTable]
     process: Entry[ProcessTable]
 
@@ -125,6 +128,7 @@ def _read_tables(root: Mapping[str, Any], reading: Reading) -> _Entries:
         listeners=_read_array(ListenerTable, "listeners", root, reading),
         accounts=_read_array(AccountTable, "accounts", root, reading),
         admin=reading.table(AdminTable, root.get("admin", {}), reading.place("admin")),
+        fleet=reading.table(FleetTable, root.get("fleet", {}), reading.place("fleet")),
         log=reading.table(LogTable, root.get("log", {}), reading.place("log")),
         process=reading.table(ProcessTable, process, reading.place()),
     )
@@ -140,6 +144,8 @@ def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] 
     check_users(entries.accounts, reading)
     check_limits(list(entries.targets.values()), reading)
     admin = build_admin(entries.admin, reading)
+    sharing = build_sharing(entries.fleet, reading)
+    check_waits(sharing, entries.targets.values(), reading)
     if reading.faults:
         raise ConfigError(list(reading.faults))
     log, drain_timeout = entries.log.table, entries.process.table.drain_timeout
@@ -149,13 +155,17 @@ def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] 
         accounts=tuple(account for account in accounts if account),
         log=Log(log.format, log.level or Log().level),
         admin=admin,
+        sharing=sharing,
         drain_timeout=DRAIN_TIMEOUT if drain_timeout is None else drain_timeout,
         warnings=tuple(reading.warnings),
         files=files,
-        fixed_passwords=tuple(
-            str(entry.table.user or entry.table.db_user)
-            for entry in entries.accounts
-            if {"password_env", "next_password_env"} & entry.given
+        fixed_passwords=(
+            *(
+                str(entry.table.user or entry.table.db_user)
+                for entry in entries.accounts
+                if {"password_env", "next_password_env"} & entry.given
+            ),
+            *(["[fleet]"] if "store_password_env" in entries.fleet.given else []),
         ),
     )
 
@@ -166,6 +176,8 @@ def _files(entries: _Entries, around: Surroundings) -> Iterator[Path]:
         yield from _resolved((target.table.ca_file,), around)
     for listener in entries.listeners:
         yield from _resolved((listener.table.tls_cert, listener.table.tls_key), around)
+    fleet = entries.fleet.table
+    yield from _resolved((fleet.store_password_file, fleet.store_ca_file), around)
     for account in entries.accounts:
         yield from _resolved((account.table.password_file, account.table.next_password_file), around)
 

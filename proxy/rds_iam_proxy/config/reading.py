@@ -1,5 +1,4 @@
-"""What is being read, and what is wrong with it: `Reading` collects the faults, each with the place where a person
-finds it."""
+"""What is being read and what is wrong with it: `Reading` collects the faults, each with the place where it stands."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -110,8 +109,9 @@ class Reading:
         self.warnings.append(f"{spot}: {text}")
 
     def place(self, *path: str | int, note: str = "") -> Place:
-        by_name = {tuple(key.rpartition(".")[::2]): flag for key, flag in self.flags.items()}
-        flags = {key: flag for (table, key), flag in by_name.items() if table == str([*path, ""][0])}
+        before = f"{path[0]}." if path else ""
+        of_table = {key.removeprefix(before): flag for key, flag in self.flags.items() if key.startswith(before)}
+        flags = {key: flag for key, flag in of_table.items() if "." not in key}
         return Place(path, note, self.lines, flags, self.is_flags)
 
     def table(self, model: type[TableT], raw: object, place: Place) -> Entry[TableT]:

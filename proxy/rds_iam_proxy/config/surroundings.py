@@ -1,6 +1,7 @@
 """What the configuration refers to but does not hold: files and variables."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from ..files import MAX_FILE_BYTES, read_file
 
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _OTHERS = 0o006  # may read or write
 _GROUP_READ = 0o040
 _GROUP_WRITE = 0o020
@@ -28,6 +30,16 @@ class Surroundings:
     """Where relative paths start."""
     rds_name_behind: LookUp = no_dns
     """The RDS name to which a CNAME leads, if that can be told; for the texts of faults only."""
+
+
+def read_variable(name: str, around: Surroundings) -> bytes:
+    """A password in the environment. Raises ValueError with a text that says what to do."""
+    # A password put here by mistake must not be shown, so only what looks like a variable's name is.
+    shown = name if _VARIABLE.fullmatch(name) else "named here (not shown: it may be a password)"
+    value = around.environ.get(name)
+    if value is None:
+        raise ValueError(f"the environment variable {shown} is not set; set it to the password")
+    return value.encode("utf-8", "surrogateescape")
 
 
 def read_secret(path: Path, around: Surroundings, most: int = MAX_FILE_BYTES) -> bytes:

@@ -86,6 +86,10 @@ class TargetTable(Table):
     login_burst: Annotated[int, Field(ge=1, le=1000)] | None = row(
         "As many may come at once after a pause.", unit="logins", default=LOGIN_BURST
     )
+    budget: kinds.Budget | None = row(
+        "Endpoints of one instance that have the same name here share one budget: RDS counts an instance's logins.",
+        default="the endpoint's own",
+    )
     login_wait: Annotated[float, Field(ge=0, le=MAX_LOGIN_WAIT)] | None = row(
         "So long a login waits for its turn at most, then the client gets ERR 1040.", unit="seconds", default=LOGIN_WAIT
     )
@@ -178,6 +182,38 @@ class AdminTable(Table):
     )
 
 
+class FleetTable(Table):
+    """Several proxies that log in at the same instances share their login budgets: docs/fleet.md. Without this table
+    each takes all of `logins_per_second`."""
+
+    size: Annotated[int, Field(ge=1, le=1000)] | None = row(
+        "How many proxies there are. Each takes its part of `logins_per_second`; with a `store`, while that is silent.",
+        unit="proxies",
+        required=True,
+    )
+    store: kinds.Store | None = row(
+        "A Valkey or Redis server that they all ask, so that the part of each follows what it needs.", default="none"
+    )
+    store_user: kinds.Words | None = row("Who logs in there.", default="the default user")
+    store_password_env: kinds.Words | None = row("The environment variable that holds the password.", default="none")
+    store_password_file: kinds.File | None = row(
+        "The file that holds it; readable by its owner only, or by a group of this process.", default="none"
+    )
+    store_iam: kinds.Cache | None = row(
+        "The name of the cache in ElastiCache or MemoryDB: `store_user` logs in with IAM, by the target's AWS"
+        " credentials, instead of with a password.",
+        default="none",
+    )
+    store_ca_file: kinds.File | None = row(
+        "PEM certificates to trust for the store instead of the system's.", default="those of the system"
+    )
+    store_insecure: bool = row(
+        "`redis://`, without TLS, may lead to another machine: whoever is on the way can read the password and stop"
+        " logins.",
+        default=False,
+    )
+
+
 class LogTable(Table):
     """Log lines, on stderr."""
 
@@ -199,6 +235,7 @@ TABLES: Mapping[str, type[Table]] = MappingProxyType(
         "listeners": ListenerTable,
         "accounts": AccountTable,
         "admin": AdminTable,
+        "fleet": FleetTable,
         "log": LogTable,
         "": ProcessTable,
     }

@@ -132,8 +132,8 @@ def _ca_file(path: Path, entry: Entry[TargetTable], reading: Reading) -> Path | 
 
 
 def check_limits(entries: Sequence[Entry[TargetTable]], reading: Reading) -> None:
-    """Targets that name one endpoint share its limiter, so they must agree on it."""
-    seen: dict[Address, Entry[TargetTable]] = {}
+    """Targets that name one endpoint, or one budget, share its limiter, so they must agree on it."""
+    seen: dict[Address | str, Entry[TargetTable]] = {}
     for entry in entries:
         table, place = entry.table, entry.place
         if (table.logins_per_second or 0) >= AWS_LOGIN_LIMIT:
@@ -144,13 +144,14 @@ def check_limits(entries: Sequence[Entry[TargetTable]], reading: Reading) -> Non
             )
         if table.endpoint is None:
             continue
-        first = seen.setdefault(table.endpoint, entry)
+        first = seen.setdefault(table.budget or table.endpoint, entry)
+        what = "endpoint" if table.budget is None else "budget"
         for key, default in (("logins_per_second", LOGINS_PER_SECOND), ("login_burst", LOGIN_BURST)):
             mine = getattr(table, key) or default
             theirs = getattr(first.table, key) or default
             if mine != theirs:
                 reading.fault(
                     place.key(key),
-                    f"{mine:g}, but {first.place.name} has {theirs:g} for the same endpoint, and"
-                    " the limit is the endpoint's; give both the same",
+                    f"{mine:g}, but {first.place.name} has {theirs:g} for the same {what}, and"
+                    f" the limit is the {what}'s; give both the same",
                 )

@@ -8,6 +8,7 @@ from typing import Literal
 from mysql_wire.passwords import Verifier
 
 from ..files import FileStamp
+from ..limits.store_place import StorePlace
 from ..net.address import Address
 from ..net.sockets import Bind
 
@@ -46,6 +47,8 @@ class Target:
     logins_per_second: float = LOGINS_PER_SECOND
     """Of the endpoint, however many targets name it."""
     login_burst: int = LOGIN_BURST
+    budget: str | None = None
+    """The name of the login budget that the endpoint shares with others of its instance; None: its own."""
     login_wait: float = LOGIN_WAIT
     """Seconds that a login may wait for its permit."""
     login_timeout: float = LOGIN_TIMEOUT
@@ -115,6 +118,16 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """How the proxies of a fleet share each login budget."""
+
+    size: int
+    """How many proxies there are."""
+    store: StorePlace | None = None
+    """Where they ask for their part; None: each has the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a running proxy was told."""
 
@@ -123,6 +136,8 @@ class Config:
     accounts: tuple[Account, ...]
     log: Log = Log()
     admin: Admin | None = None
+    sharing: Sharing | None = None
+    """None: no other proxy logs in at these targets."""
     drain_timeout: float = DRAIN_TIMEOUT
     """Seconds that sessions have to end when the proxy is told to stop."""
     warnings: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from typing import Protocol
 
 from .adaptive_rate import AdaptiveRate
 from .token_bucket import TokenBucket
@@ -16,12 +17,19 @@ MEMORY_SECONDS = 12.0
 _DRAINED = 0.95  # of the permits in the second up to a refused one
 
 
-class Permits:
-    """Never more than rate * t + burst in any window of t seconds. The caller passes the time, never backwards.
+class Budget(Protocol):
+    """What queue and limiter need to know. `Permits` is one, `shared_budget.SharedPermits` another."""
 
-    A budget shared by several proxies plugs in here: `take` and `seconds_until` would spend from a share that is
-    leased ahead from the others, and `throttled` would tell them. Queue and limiter need not know.
-    """
+    @property
+    def limit(self) -> float: ...
+    def rate(self, now: float) -> float: ...
+    def take(self, now: float) -> bool: ...
+    def seconds_until(self, permits: int, now: float) -> float: ...
+    def throttled(self, permitted_at: float, now: float) -> bool: ...
+
+
+class Permits:
+    """Never more than rate * t + burst in any window of t seconds. The caller passes the time, never backwards."""
 
     def __init__(self, rate: float, burst: int, now: float) -> None:
         self._bucket = TokenBucket(rate, burst, now)

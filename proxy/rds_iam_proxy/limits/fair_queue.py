@@ -4,7 +4,7 @@ import enum
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from .budget import Permits
+from .budget import Budget
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class PermitQueue:
     Decides only; the caller passes the time and does the waiting.
     """
 
-    def __init__(self, permits: Permits, max_waiting: int) -> None:
+    def __init__(self, permits: Budget, max_waiting: int) -> None:
         self._permits = permits
         self._max_waiting = max_waiting
         self._lines: OrderedDict[str, OrderedDict[Waiter, None]] = OrderedDict()  # accounts in order of their turns

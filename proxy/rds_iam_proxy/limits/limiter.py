@@ -9,42 +9,47 @@ from collections.abc import Callable
 
 from ..errors.tree import Limited
 from ..net.address import Address
-from .budget import Permits
+from .budget import Budget
 from .fair_queue import Entry, PermitQueue, Waiter
 
 MAX_WAITING = 1000
 _MIN_SLEEP = 0.001  # seconds; a timer may fire early by less than the loop's resolution
 
 
-def _ignore(value: float) -> None:
+def _ignore(_: float) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass
 
 
 class Limiter:
     """Permits for new logins to one signed endpoint, however many targets name it. For one event loop.
 
-    Accounts take turns, so no account waits for the storm of another. A budget shared by several proxies would plug
-    in at `Permits`.
+    Accounts take turns, so no account waits for the storm of another.
     """
 
     def __init__(
         self,
         endpoint: Address,
+        permits: Budget,
         *,
-        rate: float,
-        burst: int,
         max_waiting: int = MAX_WAITING,
         now: Callable[[], float] = time.monotonic,
         on_grant: Callable[[float], None] = _ignore,
         on_rate_change: Callable[[float], None] = _ignore,
+        on_wait: Callable[[], None] = _nothing,
     ) -> None:
         """`endpoint` is named in errors. `on_grant` gets the time of each permit, on the `now` clock;
-        `on_rate_change` the new rate each time that RDS's throttling lowers it (it grows back without a call)."""
+        `on_rate_change` the new rate each time that RDS's throttling lowers it (it grows back without a call);
+        `on_wait` is called when a login begins to wait or was throttled: the budget may have to be asked for more."""
         self._endpoint = endpoint
         self._now = now
         self._on_grant = on_grant
         self._on_rate_change = on_rate_change
-        self._permits = Permits(rate, burst, now())
+        self._on_wait = on_wait
+        self._permits = permits
         self._queue = PermitQueue(self._permits, max_waiting)
         self._outcomes: dict[Waiter, asyncio.Future[float | None]] = {}  # the time of the permit, None: sent away
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +91,7 @@ class Limiter:
         outcome: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         self._outcomes[waiter] = outcome
         self._set_timer()
+        self._on_wait()
         try:
             # Not wait_for nor timeout: there a permit that comes together with the deadline would be lost.
             await asyncio.wait({outcome}, timeout=patience)
@@ -103,7 +109,18 @@ class Limiter:
         """RDS refused, for throttling, the login whose permit came at this time. Call it for each such refusal."""
         now = self._now()
         if self._permits.throttled(permitted_at, now):
-            self._on_rate_change(self._permits.rate(now))
+            self.rate_changed(self._permits.rate(now))
+        self._on_wait()
+
+    def rate_changed(self, rate: float) -> None:
+        """The rate was lowered, here or by another proxy of the fleet."""
+        self._on_rate_change(rate)
+
+    def permits_came(self) -> None:
+        """The budget has other permits than it had said."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_timer()
 
     def _enter(self, waiter: Waiter, now: float) -> Entry:
         entry = self._queue.enter(waiter, now)

@@ -147,10 +147,9 @@ class MySQLFront:
         packet = self._login.failure(err)
         return Refusal(b"" if error.reason == CLIENT_TLS else packet, err.code)
 
-    @property
-    def outlives_refusal(self) -> bool:
-        """MariaDB keeps the session of before when COM_CHANGE_USER is refused, MySQL ends it."""
-        return self._greet_as.is_mariadb
+    async def stay(self, rds: UpstreamSession) -> bool:
+        """MariaDB keeps the session when COM_CHANGE_USER is refused, with its state gone, and MySQL ends it."""
+        return self._greet_as.is_mariadb and await rds.reset()
 
     def farewell(self, error: LoginError) -> bytes:
         """MariaDB closes without a word."""

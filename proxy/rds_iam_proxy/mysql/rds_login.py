@@ -1,5 +1,6 @@
 """One dial and login at RDS: TCP, greeting, TLS, token, verdict. Who may try, and how often, is for `upstream`."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from mysql_wire.client_login import ClientLogin, Failed, LoggedIn, NoTLS, OtherP
 from mysql_wire.constants import Capability, Command, MariaDBCapability, Status
 from mysql_wire.errors import LocalProtocolError, RemoteProtocolError, UnexpectedPacket
 from mysql_wire.handshake import LoginRequest, ServerIdentity
-from mysql_wire.packet import frame
+from mysql_wire.packet import Sequence, frame
 from mysql_wire.reply import ERRPacket, OKPacket, without_redirect_url
 
 from ..aws.token import Token
@@ -31,6 +32,9 @@ QUOTED_LENGTH = 16
 TOKEN_LEFT_OUT = b"(the server's text repeats the token and is left out)"
 
 _KEPT_STATUS = Status.AUTOCOMMIT | Status.NO_BACKSLASH_ESCAPES | Status.ANSI_QUOTES
+
+RESET_SECONDS = 5.0
+"""For RDS to forget what a session holds."""
 
 COM_QUIT = frame(bytes((Command.COM_QUIT,)), 0)
 
@@ -56,6 +60,16 @@ class UpstreamSession:
     capabilities: Capability
     ok: OKPacket
     on_close: Callable[[], None] = field(repr=False)
+
+    async def reset(self) -> bool:
+        """Forget what the session holds: variables, locks, temporary tables, a transaction. False: it is of no use."""
+        sequence = Sequence()
+        try:
+            async with asyncio.timeout(RESET_SECONDS):
+                await self.stream.write(sequence.frame(bytes((Command.COM_RESET_CONNECTION,))))
+                return (await read_packet(self.stream, sequence))[:1] == b"\0"
+        except (OSError, RemoteProtocolError):
+            return False
 
     async def quit(self) -> None:
         """Take leave as a client does, then close."""

@@ -269,6 +269,11 @@ class Stream:
         else:
             self._loop.add_writer(self._fd, callback)
 
+    def end_writing(self) -> None:
+        """The peer reads to the end of what was sent, and may still answer."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)  # not SSLSocket's: it drops the TLS object
+
     @property
     def was_reset(self) -> bool:
         """The peer broke the connection off: there is no peer any more. Through TLS that reads like an ordinary end."""

@@ -33,6 +33,7 @@ from ..session.relay import make_buffer
 from ..session.session import Session
 from ..stats.target import TargetWatch
 from .acceptor import Listener
+from .budgets import LoginBudget
 from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
 from .system import say_what_is_missing
@@ -83,6 +84,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
+        self._talking: dict[LoginBudget, asyncio.Task[None]] = {}
         self._max_clients = _room_for(config)
         self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
@@ -119,6 +121,7 @@ class Service:
         """Listen. Raises ConfigError."""
         say_what_is_missing(self._config)
         self._open_doors(self._config, self._wiring, self._listen(_keyed(self._config.listeners)))
+        self._join_fleets()
         self._start_probes()
 
     async def first_tries(self) -> None:
@@ -144,6 +147,7 @@ class Service:
             self._close_door(self._doors.pop(key))
         self._config, self._wiring = config, wiring
         self._open_doors(config, wiring, new)
+        self._join_fleets()
         self._start_probes()
 
     def tell_again(self, *, at_once: bool = False) -> None:
@@ -271,6 +275,17 @@ class Service:
 
     def _has_room(self) -> bool:
         return len(self.clients) < self._max_clients
+
+    # --- fleets ---
+
+    def _join_fleets(self) -> None:
+        """Talk with the store about each shared budget; leave those that are gone."""
+        wanted = {budget for budget in self._wiring.budgets.values() if budget.member is not None}
+        for budget in self._talking.keys() - wanted:
+            self._talking.pop(budget).cancel()
+        for budget in wanted - self._talking.keys():
+            if budget.member is not None:
+                self._talking[budget] = self.spawn(budget.member.run(budget.limiter))
 
     # --- probes ---
 

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,21 +17,20 @@ from ..dialect import Dialect
 from ..errors.tree import ConfigError
 from ..files import read_file
 from ..front.tls import LocalTLS, local_tls
-from ..limits.limiter import Limiter
 from ..logs import event
 from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
 from ..net.address import Address
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
+from .budgets import BudgetKey, LoginBudget, identity_of, make_budget
 from .probe import Probe
 
 log = logging.getLogger(__name__)
 
-_LimiterKey = tuple[Address, float, int]
 _TrustKey = tuple[str, str, Path | None, str]
 _Place = tuple[str, Address, Address]
-_UpstreamKey = tuple[Target, _TrustKey]
+_UpstreamKey = tuple[Target, _TrustKey, BudgetKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
 K = TypeVar("K", bound=Hashable)
@@ -56,7 +54,7 @@ class Wiring:
     """By the names of targets."""
     tls: tuple[LocalTLS | None, ...] = ()
     """One for each listener, in their order."""
-    limiters: dict[_LimiterKey, Limiter] = field(default_factory=dict)
+    budgets: dict[BudgetKey, LoginBudget] = field(default_factory=dict)
     trusts: dict[_TrustKey, Trust] = field(default_factory=dict)
     tokens: dict[Identity, TokenSource] = field(default_factory=dict)
     """Those of earlier configurations too: sessions that are open may still log in anew."""
@@ -80,20 +78,20 @@ def wire(
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
     tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
-    limiters = kept(before.limiters, map(_limiter_key, targets), _limiter)
-    keys = {target: (target, _trust_key(target)) for target in targets}
-    trusts = kept(before.trusts, (key for _, key in keys.values()), lambda key: Trust(key[1], key[2]))
+    keys = {target: (target, _trust_key(target), BudgetKey.of(target, config.sharing)) for target in targets}
+    trusts = kept(before.trusts, (key for _, key, _ in keys.values()), lambda key: Trust(key[1], key[2]))
+    budgets = kept(before.budgets, (key for _, _, key in keys.values()), make_budget)
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
-    tokens = before.tokens | kept(before.tokens, map(_identity, targets), TokenSource)
+    tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
     dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
 
     def upstream(key: _UpstreamKey) -> Upstream:
-        target, trust_key = key
+        target, trust_key, budget_key = key
         return Upstream(
             target,
-            limiter=limiters[_limiter_key(target)],
-            tokens=tokens[_identity(target)],
+            limiter=budgets[budget_key].limiter,
+            tokens=tokens[identity_of(target)],
             trust=trusts[trust_key],
             watch=watches[_place(target)],
         )
@@ -109,7 +107,7 @@ def wire(
         target.name: Route(upstreams[key], dialects[_place(target)], probes[probe_keys[target]])
         for target, key in keys.items()
     }
-    return Wiring(routes, tls, limiters, trusts, tokens, watches, dialects, upstreams, probes)
+    return Wiring(routes, tls, budgets, trusts, tokens, watches, dialects, upstreams, probes)
 
 
 def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> dict[K, V]:
@@ -125,39 +123,6 @@ def _place(target: Target) -> _Place:
 def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:
     old = before.routes.get(place[0])
     return new_watch() if old is None else old.upstream.watch.elsewhere()
-
-
-def _identity(target: Target) -> Identity:
-    return Identity(
-        profile=target.profile,
-        role_arn=target.role_arn,
-        external_id=target.external_id,
-        role_session_name=target.role_session_name,
-    )
-
-
-def _limiter_key(target: Target) -> _LimiterKey:
-    """One limiter per signed endpoint: RDS counts logins, not our targets. Its targets agree on the limit."""
-    return target.address, target.logins_per_second, target.login_burst
-
-
-def _limiter(key: _LimiterKey) -> Limiter:
-    address, rate, burst = key
-    return Limiter(
-        address,
-        rate=rate,
-        burst=burst,
-        on_grant=partial(_log_grant, address),
-        on_rate_change=partial(_log_throttling, address),
-    )
-
-
-def _log_grant(address: Address, at: float) -> None:
-    event(log, logging.DEBUG, "login permitted", endpoint=str(address), monotonic=at)
-
-
-def _log_throttling(address: Address, rate: float) -> None:
-    event(log, logging.WARNING, "RDS throttles logins", endpoint=str(address), logins_per_second=rate)
 
 
 def _trust_key(target: Target) -> _TrustKey:

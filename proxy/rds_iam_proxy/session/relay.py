@@ -19,6 +19,9 @@ BUFFER_SIZE = 256 * 1024
 FLUSH_SECONDS = 5.0
 TLS_RETRY_SECONDS = 0.01
 
+LAST_ANSWER_SECONDS = 60.0
+"""For RDS to answer a client that sends no more but may still read. One that is gone looks no different."""
+
 
 class Side(StrEnum):
     CLIENT = "client"
@@ -88,6 +91,8 @@ class Relay:
             self.upward.detach()
             self.downward.detach()
         await self._flush(ending)
+        if self.upward.is_at_end and ending.by is Side.CLIENT:
+            await self._last_answer()
         if self._watch.has_quit:
             return Ending(Side.CLIENT, "quit")  # RDS may have been quicker to close
         return ending
@@ -102,6 +107,20 @@ class Relay:
                     await self.downward.flush(b"")
         except (OSError, TimeoutError):
             return  # the other side has gone as well
+
+    async def _last_answer(self) -> None:
+        """RDS sees that no more comes, as it would directly: it ends what waits, and answers what runs."""
+        self._over = asyncio.get_running_loop().create_future()
+        self.upward.end_sink()
+        try:
+            async with asyncio.timeout(LAST_ANSWER_SECONDS):
+                self.downward.go_on(self._over)
+                await self._over
+        except TimeoutError:
+            return
+        finally:
+            self.downward.detach()
+        await self._flush(Ending(Side.RDS, "closed"))
 
     def _scan(self, data: memoryview) -> Bytes:
         watch = self._watch
@@ -135,7 +154,18 @@ class Direction:
     in each turn of the loop, and nothing else is read.
     """
 
-    __slots__ = ("_buffer", "_has_more", "_name", "_over", "_pending", "_sink", "_source", "_transform", "byte_count")
+    __slots__ = (
+        "_buffer",
+        "_has_more",
+        "_name",
+        "_over",
+        "_pending",
+        "_sink",
+        "_source",
+        "_transform",
+        "byte_count",
+        "is_at_end",
+    )
 
     def __init__(
         self,
@@ -156,6 +186,8 @@ class Direction:
         self._transform = transform
         self._has_more = has_more
         self._pending: memoryview | None = None
+        self.is_at_end = False
+        """The source sends no more."""
 
     @property
     def is_held_up(self) -> bool:
@@ -174,6 +206,18 @@ class Direction:
         self._source.watch_readable(self._readable)
         if self._source.has_pending:  # no readiness will tell of these
             asyncio.get_running_loop().call_soon(self._readable)
+
+    def go_on(self, over: asyncio.Future[Ending]) -> None:
+        """After `detach`, until `over`."""
+        self._over = over
+        if self._pending is None:
+            self.resume()
+        else:
+            self._sink.watch_writable(self._writable)
+
+    def end_sink(self) -> None:
+        """The receiver gets no more."""
+        self._sink.end_writing()
 
     def detach(self) -> None:
         self._source.watch_readable(None)
@@ -200,6 +244,7 @@ class Direction:
         if count is None:
             return
         if count == 0:
+            self.is_at_end = True
             self._end(self._name, "closed")
             return
         self.byte_count += count

@@ -251,7 +251,7 @@ class Session(Generic[SessionT]):
             again = await self._enter(who)
         except LoginError as error:
             self._account = before
-            if self._login.is_stopping or not self._front.outlives_refusal or rds.stream.has_unread:
+            if self._login.is_stopping or rds.stream.has_unread or not await self._front.stay(rds):
                 raise
             await self._login.refuse_and_go_on(error)
             return None

@@ -15,6 +15,7 @@ import pytest
 from rds_iam_proxy.aws.clock import boottime
 from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, explain, quiet_boto
 from rds_iam_proxy.errors.tree import CredentialsError
+from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.net.address import Address
 
 ENDPOINT = Address("test-rds-1.cweacjg5pv9n.ap-northeast-2.rds.amazonaws.com", 3306)
@@ -199,12 +200,94 @@ def fails(signer: Signer) -> CredentialsError:
 
 
 def test_without_credentials_the_error_says_how_to_get_some_and_the_next_login_works(aws: AWSFiles) -> None:
-    signer = Signer(Identity())
+    signer = Signer(Identity(), machine=Machine.OTHER)
     fault = fails(signer)
+    assert f"looked in {aws.config.parent} as user {os.geteuid()}" in fault.text
     assert "no AWS credentials found" in fault.text
     assert "`aws sso login`" in fault.text
     aws.keys("AKIAONE")
     assert access_key(signer) == "AKIAONE"
+
+
+PROXY = {"HTTP_PROXY": "http://proxy:3128"}
+
+
+@pytest.mark.parametrize(
+    ("machine", "environ", "row", "says"),
+    [
+        (Machine.CONTAINER, {}, "no-credentials-in-container", "the metadata service needs a hop limit of 2"),
+        (Machine.INSTANCE, {}, "no-credentials-of-instance", "attach a role to the instance"),
+        (Machine.INSTANCE, PROXY, "metadata-by-proxy", "NO_PROXY=169.254.169.254,169.254.170.2"),
+        (Machine.CONTAINER, {"http_proxy": "http://x"}, "metadata-by-proxy", "NO_PROXY=169.254.169.254"),
+        (Machine.INSTANCE, {**PROXY, "NO_PROXY": "a, 169.254.169.254"}, "no-credentials-of-instance", "attach a role"),
+        (Machine.OTHER, PROXY, "no-credentials", "run `aws configure`"),
+    ],
+)
+def test_what_to_do_without_credentials_depends_on_the_machine(
+    machine: Machine, environ: dict[str, str], row: str, says: str
+) -> None:
+    for identity in (Identity(), Identity("x" * 64)):
+        fault = explain(botocore.exceptions.NoCredentialsError(), identity, environ=environ, machine=machine)
+        assert (fault.row.key, len(fault.shown.encode()) <= 400) == (row, True)
+        assert says in fault.text
+        assert "aws configure" not in fault.text or row == "no-credentials", "advice that can be followed there"
+
+
+def test_metadata_service_that_gives_nothing_through_a_proxy_is_said() -> None:
+    exc = botocore.exceptions.MetadataRetrievalError(error_msg=SECRET)
+    assert explain(exc, Identity(), environ=PROXY).row.key == "metadata-by-proxy"
+    assert explain(exc, Identity(), environ={}).row.key == "no-role-attached"
+
+
+def test_empty_variables_are_not_set(aws: AWSFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.keys("AKIAONE")
+    monkeypatch.setenv("HOME", str(aws.config.parent))
+    (aws.config.parent / ".aws").mkdir()
+    aws.credentials.rename(aws.config.parent / ".aws" / "credentials")
+    for name in (
+        *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+        *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_ENDPOINT_URL"),
+    ):
+        monkeypatch.setenv(name, "")
+    assert access_key(Signer(Identity())) == "AKIAONE"
+
+
+@pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_profile_of_a_variable_is_named_with_it(aws: AWSFiles, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "tpyo")
+    fault = fails(Signer(Identity()))
+    assert fault.row.key == "no-profile"
+    assert f"there is no AWS profile tpyo of {variable};" in fault.text
+
+
+@pytest.mark.parametrize(("end", "character"), [("\n", "a line end"), (" ", "a space"), ("'", "a quote")])
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+def test_variable_that_was_copied_with_more_is_named_and_not_shown(
+    aws: AWSFiles, monkeypatch: pytest.MonkeyPatch, name: str, end: str, character: str
+) -> None:
+    values = {"AWS_ACCESS_KEY_ID": "AKIAENV", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": SESSION_TOKEN}
+    for variable, value in values.items():
+        monkeypatch.setenv(variable, value + end * (variable == name))
+    fault = fails(Signer(Identity()))
+    assert fault.row.key == "odd-credentials"
+    assert fault.text.startswith(f"{name} (default credentials) has {character} in it")
+    assert not any(value in fault.text + fault.detail for value in values.values())
+
+
+@pytest.mark.parametrize("identity", [Identity(), Identity(role_arn="arn:aws:iam::123456789012:role/db")])
+def test_quotes_in_the_files_are_said_before_anybody_is_asked(aws: AWSFiles, identity: Identity) -> None:
+    aws.write(aws.credentials, f'[default]\naws_access_key_id="AKIAONE"\naws_secret_access_key="{SECRET}"\n')
+    fault = fails(Signer(identity))
+    assert fault.row.key == "odd-credentials"
+    assert fault.text.startswith("aws_access_key_id (default credentials) has a quote in it")
+    assert "AKIAONE" not in fault.text
+
+
+def test_service_that_does_not_answer_is_named() -> None:
+    url = "https://sts.eu-west-1.amazonaws.com/?secret"
+    fault = explain(botocore.exceptions.ConnectTimeoutError(endpoint_url=url), Identity(), environ={})
+    assert "does not answer to the request for credentials at sts.eu-west-1.amazonaws.com (" in fault.text
 
 
 def test_an_unknown_profile_is_named(aws: AWSFiles) -> None:
@@ -389,7 +472,7 @@ def answer(code: str, message: str = "m") -> botocore.exceptions.ClientError:
 )
 def test_exceptions_of_boto3_say_what_to_do_and_repeat_nothing(exc: Exception, row: str, says: str) -> None:
     identity = Identity("dev", role_arn="arn:aws:iam::123456789012:role/r")
-    fault = explain(exc, identity, environ={})
+    fault = explain(exc, identity, environ={}, machine=Machine.OTHER)
     assert fault.row.key == row
     assert says in fault.text
     assert len(fault.text.encode()) <= 400

@@ -526,6 +526,7 @@ def test_help_loads_no_heavy_library() -> None:
     [
         (["--admin", "127.0.0.1:1", "--timeout", "0"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
         (["--timeout=0", "--admin=127.0.0.1:1"], 1, "not ready after 0 s: nobody answers at 127.0.0.1:1"),
+        (["--admin", "127.0.0.1:1", "--timeout", "nan"], 1, "not ready after nan s"),
         (["--admin", "127.0.0.1:1", "--timeout", "-1"], 2, "Invalid value for '--timeout'"),
         (["--admin", "127.0.0.1:1", "--timeout", "soon"], 2, "Invalid value for '--timeout'"),
         (["--admin", "x:y:z", "--timeout", "0"], 2, "--admin: write HOST:PORT"),

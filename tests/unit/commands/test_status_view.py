@@ -114,3 +114,32 @@ def test_a_chart_of_one_line(values: list[int], chart: str) -> None:
 def test_words_for_numbers() -> None:
     assert [duration(s) for s in (0, 59.9, 60, 3600, 90_000)] == ["0 s", "59 s", "1 min", "1 h 0 min", "1 d 1 h"]
     assert [size(n) for n in (0, 999, 1000, 12_000, 5e15)] == ["0 B", "999 B", "1.0 kB", "12 kB", "5000.0 TB"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "shown"),
+    [
+        ({"store": None}, "budget orders: this proxy has 25 of 100 logins/s, one of 4 in the fleet"),
+        (
+            {"source": "store", "store_up": True},
+            "budget orders: the fleet has 25 of 100 logins/s, 3 of 4 proxies are heard by rediss://cache:6379",
+        ),
+        ({"source": "store", "store_up": False, "store_fault": "no answer"}, "which does not answer: no answer"),
+        (
+            {"source": "share", "store_up": False, "store_fault": "no answer"},
+            "this proxy keeps to its share, 25 of 100 logins/s, because rediss://cache:6379 is silent: no answer",
+        ),
+    ],
+)
+def test_a_budget_of_a_fleet_is_told_in_a_sentence(budget: dict[str, Any], shown: str) -> None:
+    known = {
+        "name": "orders",
+        "size": 4,
+        "rate": 25.0,
+        "rate_limit": 100.0,
+        "store": "rediss://cache:6379",
+        "members": 3,
+    }
+    out = io.StringIO()
+    Console(file=out, width=200).print(view({**STATUS, "budgets": [known | budget]}))
+    assert shown in out.getvalue()

@@ -5,6 +5,7 @@ import pytest
 
 from grants import assert_within
 from rds_iam_proxy.errors.tree import Limited
+from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.net.address import Address
 from virtual_time import VirtualTimeLoop, run
@@ -14,7 +15,8 @@ ENDPOINT = Address("db.example.com", 3306)
 
 def make(loop: VirtualTimeLoop, *, rate: float, burst: int, max_waiting: int = 1000) -> tuple[Limiter, list[float]]:
     grants: list[float] = []
-    limiter = Limiter(ENDPOINT, rate=rate, burst=burst, max_waiting=max_waiting, now=loop.time, on_grant=grants.append)
+    permits = Permits(rate, burst, loop.time())
+    limiter = Limiter(ENDPOINT, permits, max_waiting=max_waiting, now=loop.time, on_grant=grants.append)
     return limiter, grants
 
 
@@ -155,7 +157,7 @@ def test_a_lowered_rate_is_reported_and_named_in_refusals() -> None:
     changes: list[float] = []
 
     async def main() -> None:
-        limiter = Limiter(ENDPOINT, rate=10, burst=10, now=loop.time, on_rate_change=changes.append)
+        limiter = Limiter(ENDPOINT, Permits(10, 10, loop.time()), now=loop.time, on_rate_change=changes.append)
         permits = [await limiter.acquire("a", loop.now) for _ in range(10)]
         for permit in permits:
             limiter.throttled(permit)
@@ -166,7 +168,7 @@ def test_a_lowered_rate_is_reported_and_named_in_refusals() -> None:
         ) as late:
             await limiter.acquire("a", loop.now)
         assert late.value.row.key == "limiter-lowered"
-        narrow = Limiter(ENDPOINT, rate=10, burst=10, max_waiting=0, now=loop.time)
+        narrow = Limiter(ENDPOINT, Permits(10, 10, loop.time()), max_waiting=0, now=loop.time)
         for permit in [await narrow.acquire("a", loop.now) for _ in range(10)]:
             narrow.throttled(permit)
         with pytest.raises(
@@ -231,7 +233,7 @@ def test_a_server_that_throttles_below_the_limit_is_kept_busy_and_no_client_hear
     loop = VirtualTimeLoop()
 
     async def main() -> None:
-        limiter = Limiter(ENDPOINT, rate=100, burst=20, now=loop.time)
+        limiter = Limiter(ENDPOINT, Permits(100, 20, loop.time()), now=loop.time)
         server = ThrottlingServer(loop, 30, counts_refused=counts_refused)
         outcomes: list[str] = []
 

@@ -145,8 +145,39 @@ def test_client_that_leaves_ends_it(run: Callable[[Awaitable[None]], None]) -> N
         async with Between().start() as between:
             await between.client.write(frame(b"\x03SELECT 1", 0) + b"\x05\0\0\0\x03SE")  # the second is cut
             between.client.close()
-            assert await between.task == Ending(Side.CLIENT, "closed")
             assert await between.rds.read_exactly(13 + 7) == frame(b"\x03SELECT 1", 0) + b"\x05\0\0\0\x03SE"
+            with pytest.raises(EndOfStream):
+                await between.rds.read_exactly(1)
+            between.rds.close()
+            assert await between.task == Ending(Side.CLIENT, "closed")
+
+    run(work())
+
+
+def test_client_that_sends_no_more_gets_its_answer_and_then_the_end(run: Callable[[Awaitable[None]], None]) -> None:
+    async def work() -> None:
+        async with Between().start() as between:
+            answer = bytes(4 * BUFFER_SIZE)
+            await between.client.write(frame(b"\x03SELECT 1", 0))
+            between.client.end_writing()
+            assert await between.rds.read_exactly(13) == frame(b"\x03SELECT 1", 0)
+            writing = asyncio.create_task(between.rds.write(answer))
+            assert await between.client.read_exactly(len(answer)) == answer
+            await writing
+            between.rds.close()
+            assert await between.task == Ending(Side.CLIENT, "closed")
+
+    run(work())
+
+
+def test_client_that_is_gone_when_its_answer_comes_ends_it(run: Callable[[Awaitable[None]], None]) -> None:
+    async def work() -> None:
+        async with Between().start() as between:
+            between.client.close()
+            with pytest.raises(EndOfStream):
+                await between.rds.read_exactly(1)
+            between.rds.send(b"answer")
+            assert await between.task == Ending(Side.CLIENT, "closed")
 
     run(work())
 

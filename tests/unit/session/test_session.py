@@ -69,6 +69,8 @@ class FakeStream:
 
     def watch_readable(self, callback: Callable[[], None] | None) -> None:
         self._readable = callback
+        if callback is not None and self._data is not None:
+            asyncio.get_running_loop().call_soon(callback)
 
     def watch_writable(self, callback: Callable[[], None] | None) -> None: ...
 
@@ -88,6 +90,10 @@ class FakeStream:
     async def write(self, data: bytes) -> None:
         if data:
             self.send(data)
+
+    def end_writing(self) -> None:
+        """As servers do, who close then."""
+        self.put(b"")
 
     async def finish(self) -> None:
         self._diary.append(f"{self._name} is seen off")
@@ -220,8 +226,7 @@ class FakeFront:
     def refusal(self, error: LoginError) -> Refusal:
         return Refusal(error.row.key.encode(), 1)
 
-    @property
-    def outlives_refusal(self) -> bool:
+    async def stay(self, rds: FakeRDS) -> bool:
         return self._script.outlives_refusal
 
     def farewell(self, error: LoginError) -> bytes:
@@ -425,6 +430,22 @@ def test_client_whose_next_login_fails_is_told_and_its_session_is_over() -> None
 
     told = ["RDS closed", "client gets wrong-password", "client is seen off"]
     assert played(changes) == [*IN, "asked again", "answer read", "verified", *told]
+
+
+def test_session_that_outlives_a_refused_login_goes_on_as_it_was() -> None:
+    async def changes(play: Play) -> None:
+        await play.until("relay")
+        play.script.right = False
+        play.client.put(b"again")
+        await play.until("relay", times=2)
+        assert play.activity() is Activity.RUNNING
+        assert play.session.view().account == "app"
+        play.client.put(b"hello")
+        await play.until("RDS gets hello")
+        play.client.put(b"")
+
+    told = ["asked again", "answer read", "verified", "client gets wrong-password", "relay"]
+    assert played(changes, outlives_refusal=True) == [*IN, *told, "RDS gets hello", "RDS closed"]
 
 
 def test_order_of_answers_is_kept_when_somebody_logs_in_once_more() -> None:

@@ -223,9 +223,22 @@ function show(status) {
   keyed($("errors"), status.errors, errorKey, createError);
   say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
   $("no-errors").hidden = status.errors.length > 0;
+  say($("budgets"), status.budgets.map(budgetText).join(" "));
+  $("budgets").hidden = status.budgets.length === 0;
   showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
   say($("listeners"), `Listening on ${doors.join(", ")}`);
+}
+
+/** A login budget that several proxies share. */
+function budgetText(budget) {
+  const rate = `${number(budget.rate)} of ${number(budget.rate_limit)} logins/s`;
+  if (!budget.store) return `Budget ${budget.name}: this proxy has ${rate}, one of ${number(budget.size)} in the fleet.`;
+  if (budget.source === "store") {
+    const state = budget.store_up ? "" : `, which does not answer: ${budget.store_fault}`;
+    return `Budget ${budget.name}: the fleet has ${rate}, ${number(budget.members)} of ${number(budget.size)} proxies are heard by ${budget.store}${state}.`;
+  }
+  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${budget.store_fault}.`;
 }
 
 /** A reload that was refused, as long as it was the last. */

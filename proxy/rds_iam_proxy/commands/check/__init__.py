@@ -15,6 +15,7 @@ from ...config import Config
 from ...errors.tree import ConfigError
 from ...front.tls import local_tls
 from .report import Finding, Report, Status, width_of
+from .store import check_store
 from .target import check_target
 
 
@@ -74,3 +75,4 @@ async def _check(config: Config, trusts: dict[str, Trust], report: Report) -> No
             report.add(name, Finding("login", Status.SKIPPED, "no account may use this target"))
             continue
         await check_target(target, db_users, trusts[name], report)
+    await check_store(config, report)

@@ -1,6 +1,7 @@
 """One target: whose credentials, where its name leads, and a login for each DB user."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -8,16 +9,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...aws.credentials import Identity, Signed, Signer
+from ...aws.sources import Source, sources
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
 from ...config import Target
 from ...errors.tree import LoginError
+from ...logs import printable
 from ...net.address import Address
 from ...rds import failures
 from ...rds.whereabouts import Whereabouts
 from ...threads import in_thread
 from . import query
 from .caller import STS_SECONDS, BadCredentials, Caller, NotAnswered, ask_sts, sts_client
+from .metadata import metadata_service
 from .report import Finding, Report, Status
 from .steps import failed, log_in
 
@@ -36,10 +40,13 @@ class _Witness(Signer):
 
     signed: Signed | None = None
     frozen: "ReadOnlyCredentials | None" = None
+    method: str = ""
+    """By which of its ways boto3 found them."""
 
     def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
         self.signed = super().sign(address, region, db_user, look_again=look_again)
-        self.frozen = self._credentials(region, False).get_frozen_credentials()
+        found = self._credentials(region, False)
+        self.frozen, self.method = found.get_frozen_credentials(), printable(str(found.method))
         return self.signed
 
 
@@ -82,7 +89,8 @@ async def _credentials(
     try:
         await tokens.get(target.address, target.region, db_user)
     except LoginError as exc:
-        add(failed("credentials", exc))
+        tried = await _tried(identity)
+        add(replace(failed("credentials", exc), details=tuple(map(str, tried))))
         return None
     frozen, still = signer.frozen, _still(signer.signed)
     if frozen is None:
@@ -100,9 +108,22 @@ async def _credentials(
         add(Finding("credentials", Status.WARNING, text))
         _clock(exc.clock_ahead if isinstance(exc, NotAnswered) else None, report, subject)
         return None
-    add(Finding("credentials", Status.OK, f"{caller.arn}, {still}"))
+    add(Finding("credentials", Status.OK, f"{caller.arn}, {still}", details=(f"found by boto3's {signer.method}",)))
     _clock(caller.clock_ahead, report, subject)
     return caller
+
+
+async def _tried(identity: Identity) -> tuple[Source, ...]:
+    """Each place where boto3 looked, and what is there."""
+
+    def look() -> tuple[Source, ...]:
+        found = sources(identity.profile, os.environ)
+        return found if identity.profile else (*found, metadata_service(os.environ))
+
+    try:
+        return await in_thread(look, LOOKUP_SECONDS, "check")
+    except TimeoutError:
+        return ()
 
 
 def _still(signed: Signed | None) -> str:

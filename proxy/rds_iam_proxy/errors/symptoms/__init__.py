@@ -43,6 +43,31 @@ AT_THE_START = (
         "China and GovCloud have CA certificates of their own, which are not bundled.",
         "Download the partition's bundle as the text says, and name the file.",
     ),
+    (
+        "`… is a port`",
+        "A number alone was written where a host belongs; resolvers take it for an IPv4 address (13306 for"
+        " 0.0.51.250).",
+        "Write host and port, as the text says.",
+    ),
+    (
+        "`… is not a loopback address`",
+        "Other machines could connect, and a login must not cross a network in plain.",
+        'Listen on 127.0.0.1; or allow it with `allow_remote` (`--allow-remote`) and `tls = "required"` (`--tls'
+        " required`). The status page has ways of its own: `public_host`, `health_bind`, `metrics_bind`.",
+    ),
+    (
+        "`the file cannot be read`",
+        "The proxy's user may not read it. A Secret of Kubernetes is root's; the text says whose the file is, and who"
+        " the proxy is.",
+        "`chown` it, or in Kubernetes set `securityContext.fsGroup` of the pod to the proxy's group: mode 0440 is fine"
+        " then.",
+    ),
+    (
+        "`group or others may read or write the file`",
+        "Passwords, tokens, keys and hashes are for the proxy alone. The group may read them only if the proxy is in"
+        " it, and if root or the proxy's user owns the file.",
+        "`chmod 600` it, or give it to the right owner and group.",
+    ),
 )
 """Faults that `serve` and `check` report before any login: text, cause, remedy."""
 

@@ -18,13 +18,59 @@ SIGNING = (
         "no-credentials",
         "There are no AWS credentials",
         "credentials",
-        "no AWS credentials found ({who}); run `aws configure` or `{sso}`, or set `profile`, AWS_PROFILE or"
-        " AWS_ACCESS_KEY_ID for the proxy",
+        "no AWS credentials found ({who}; looked in {looked}); run `aws configure` or `{sso}`, or set `profile`,"
+        " AWS_PROFILE or AWS_ACCESS_KEY_ID for the proxy",
         "Neither the environment nor the AWS files, nor a role of the machine or container, gave any. A service does"
         " not see the variables and the home folder of your shell.",
         "Run what the text says, or set `profile` for the target. The proxy need not be restarted: the next login looks"
         " again. AWS_ variables are read at the start only.",
         detail="{how}",
+    ),
+    Symptom(
+        "no-credentials-in-container",
+        "There are no AWS credentials in the container",
+        "credentials",
+        "no AWS credentials found in this container ({who}; looked in {looked}); give the task or pod a role, pass"
+        " AWS_ variables, or mount ~/.aws; on EC2 the metadata service needs a hop limit of 2",
+        "Neither the environment nor mounted AWS files, nor a role of the task, pod or instance, gave any. The image"
+        " has no `aws` command and no files of yours.",
+        "On ECS give the task a role; on EKS the service account (IRSA or Pod Identity). On EC2 a container is one hop"
+        " further from the metadata service: `aws ec2 modify-instance-metadata-options --instance-id ID"
+        " --http-put-response-hop-limit 2`. Elsewhere pass AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
+        " AWS_SESSION_TOKEN, or mount ~/.aws where the text says and pass AWS_PROFILE. `rds-iam-proxy check`, run in"
+        " the container, says what each place gave.",
+        detail="{how}",
+    ),
+    Symptom(
+        "no-credentials-of-instance",
+        "The EC2 instance gives no AWS credentials",
+        "credentials",
+        "no AWS credentials found ({who}; looked in {looked} and at the metadata service of this EC2 instance): attach"
+        " a role to the instance, or set `profile` or AWS_PROFILE for the proxy",
+        "No role is attached to the instance, or its metadata service is switched off.",
+        "Attach an instance profile, and see that the metadata service is enabled (`aws ec2"
+        " modify-instance-metadata-options --instance-id ID --http-endpoint enabled`). `rds-iam-proxy check` says what"
+        " each place gave.",
+        detail="{how}",
+    ),
+    Symptom(
+        "metadata-by-proxy",
+        "The metadata service is asked through HTTP_PROXY",
+        "credentials",
+        "no AWS credentials found ({who}): HTTP_PROXY is set and NO_PROXY does not name the metadata service; set"
+        " NO_PROXY=169.254.169.254,169.254.170.2 for rds-iam-proxy",
+        "The credentials of an instance or task are at an address of the machine itself, which no proxy reaches.",
+        "Add both addresses to NO_PROXY in the environment of rds-iam-proxy, and start it again.",
+        detail="{how}",
+    ),
+    Symptom(
+        "odd-credentials",
+        "The AWS keys were copied with something around them",
+        "credentials",
+        "{setting} ({who}) has {character} in it, which no AWS key has; write it without",
+        "A line end behind the value (`$(cat FILE)` drops it, a Secret made with `echo` has one), or quotes in"
+        " ~/.aws/credentials, which has none.",
+        "Write the value anew: no quotes, no spaces, no line end. AWS_ variables are read at the start only.",
     ),
     Symptom(
         "no-profile",
@@ -175,7 +221,7 @@ SIGNING = (
         "aws-silent",
         "AWS does not answer to the request for credentials",
         "credentials",
-        "AWS does not answer to the request for credentials ({who}); check the network and HTTPS_PROXY",
+        "AWS does not answer to the request for credentials{host} ({who}); check the network and HTTPS_PROXY",
         "STS, SSO or another service that the profile needs cannot be reached from here.",
         "Let this machine reach `sts.REGION.amazonaws.com` and the SSO portal by HTTPS: by a route, a VPC endpoint, or"
         " HTTPS_PROXY in the proxy's environment.",
