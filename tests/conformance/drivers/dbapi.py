@@ -254,5 +254,9 @@ class OldConnector(PureConnector):
     def result(self, cursor: Any) -> Result:
         return DBAPI.result(self, cursor)
 
+    def multi(self, sql: str) -> list[Result]:
+        with self.cursor() as cursor:
+            return [self.result(found) for found in cursor.execute(sql, multi=True)]
+
 
 __all__ = ["DBAPI", "Connector", "MySQLClient", "OldConnector", "OldPyMySQL", "PureConnector", "PyMySQL", "Unsupported"]
