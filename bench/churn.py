@@ -127,7 +127,9 @@ def run(minutes: float, clients: int, *, on_asyncio: bool = False) -> bool:
             _lift_limits(server)
             with (
                 LogReader(folder / "proxy.log").reading() as reader,
-                running_proxy(server, folder, on_asyncio=on_asyncio, tables=tables, output=reader.writes) as proxy,
+                running_proxy(
+                    server, folder, on_asyncio=on_asyncio, tables=tables, output=reader.writes, level="debug"
+                ) as proxy,
             ):
                 return _churn(Watched(proxy, admin, reader), server, minutes * 60, clients)
     finally:

@@ -39,14 +39,17 @@ def running_proxy(
     on_asyncio: bool = False,
     tables: str = "",
     output: int | None = None,
+    level: str = "info",
 ) -> Iterator[ProxyProcess]:
     """One target, one listener. `probed`: it writes its lags and the phases of its logins to `folder`/probe.
 
-    `on_asyncio`: without uvloop. `tables`: more of the configuration. `output`: where its log goes instead.
+    `on_asyncio`: without uvloop. `tables`: more of the configuration. `output`: where its log goes instead; `level`: of
+    that log.
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
     command, environment = prepare(server, folder, port, probed=probed)
+    command += ["--log-level", level]
     with (folder / "proxy.toml").open("a") as config:
         config.write(tables)
     if on_asyncio:
@@ -91,7 +94,6 @@ password_env = "LEGACY_APP_PASSWORD"
 db_user = "{DB_USER}"
 [log]
 format = "json"
-level = "info"
 """
 
 

@@ -17,8 +17,8 @@ SILENT_SECONDS = 0.1
 MAX_SILENT = 200
 """Far more than the admin address keeps; those that it has closed are closed here when their turn comes."""
 
-READS_SECONDS = 20.0
-STOPS_SECONDS = 10.0
+READS_SECONDS = 10.0
+STOPS_SECONDS = 30.0
 MAX_READ_BYTES = 64 * 1024
 
 

@@ -30,6 +30,12 @@ LIMITS: tuple[Limit, ...] = (
         "it has no caching_sha2_password; an account that has only that hash is not for it",
     ),
     Limit(("connector-2.2",), ("prepared statements", "20 MB, prepared"), "mysql-connector 2.2 binds no utf8mb4"),
+    Limit(
+        ("connector-2.2",),
+        ("reset connection",),
+        "mysql-connector 2.2 takes MariaDB for MySQL 5.5, which had no such command",
+        family="mariadb",
+    ),
     Limit(("mysqljs",), ("latin1",), "mysqljs 2.18 announces the charset but sends and reads UTF-8"),
     Limit(
         ("mysqljs", "pymysql-0.7", "connector-2.2"),

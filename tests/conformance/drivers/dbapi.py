@@ -232,6 +232,13 @@ class OldPyMySQL(PyMySQL):
 
     name = "pymysql-0.7"
 
+    @contextlib.contextmanager
+    def cursor(self, **options: Any) -> Iterator[Any]:
+        """Not closed behind an error: PyMySQL 0.7 would wait there for the results that were to follow."""
+        cursor = self.connection.cursor(**options)
+        yield cursor
+        cursor.close()
+
     def tls(self, login: Login) -> dict[str, Any]:
         return {"ssl": unverified()} if login["tls"] else {}
 
@@ -255,8 +262,7 @@ class OldConnector(PureConnector):
         return DBAPI.result(self, cursor)
 
     def multi(self, sql: str) -> list[Result]:
-        with self.cursor() as cursor:
-            return [self.result(found) for found in cursor.execute(sql, multi=True)]
+        raise Unsupported("mysql-connector 2.2 ends several statements with a StopIteration, which Python 3.7 refuses")
 
 
 __all__ = ["DBAPI", "Connector", "MySQLClient", "OldConnector", "OldPyMySQL", "PureConnector", "PyMySQL", "Unsupported"]
