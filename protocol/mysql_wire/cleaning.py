@@ -16,9 +16,6 @@ from .reply import ERR_HEADER, OK_HEADER
 NONCE_DIGITS = 32
 """Hexadecimal digits of a nonce: no client can have sent it by chance."""
 
-MAX_UNREAD_BYTES = 1 << 20
-"""How much may come before the nonce's ERR: beyond that a new login is cheaper."""
-
 MAX_ANSWER_BYTES = 1 << 18
 """How much the answers to our own commands may take, all together."""
 
@@ -66,7 +63,6 @@ class Answers:
     """How many of the commands are answered, the nonce too."""
 
     _buffer: bytearray = field(default_factory=bytearray)
-    _unread: int = 0
     _results_at: int = 0
     _position: int = 0  # up to where the buffer is understood
     _number: int = 0  # of the next packet in the present answer
@@ -82,31 +78,37 @@ class Answers:
         """The results, packet for packet."""
         return bytes(self._buffer[self._results_at : self._position])
 
-    def feed(self, data: bytes | memoryview) -> None:
-        """Raises OutOfStep for anything that is not an answer, or more than that."""
+    def feed(self, data: bytes | memoryview) -> bytes:
+        """Returns what comes before the nonce's ERR: it is the client's. Raises OutOfStep for anything that is not an
+        answer, or more than that.
+        """
         self._buffer += data
-        if self.nonce and not self.answered and not self._find_nonce(len(data)):
-            return
+        unread = b""
+        if self.nonce and not self.answered:
+            unread = self._up_to_nonce()
+            if not self.answered:
+                return unread
         while not self.is_complete and (packet := self._next_packet()) is not None:
             self._take(packet)
         if self.is_complete and self._position < len(self._buffer):
             raise OutOfStep("bytes behind the last answer")
         if len(self._buffer) > MAX_ANSWER_BYTES:
             raise OutOfStep(f"answers of {len(self._buffer)} bytes, limit {MAX_ANSWER_BYTES}")
+        return unread
 
-    def _find_nonce(self, came: int) -> bool:
-        """Forget what comes before the nonce's ERR, and that too."""
-        self._unread += came
-        end = _nonce_end(self._buffer, self.nonce)
-        if end is not None and end <= len(self._buffer):
-            del self._buffer[:end]
+    def _up_to_nonce(self) -> bytes:
+        """Forget the nonce's ERR and what comes before it, which is returned."""
+        place = _place_of_nonce(self._buffer, self.nonce)
+        if place is None:
+            start = end = max(0, len(self._buffer) - _MAX_ERR_BYTES)
+        else:
+            start, end = place
+            if end > len(self._buffer):
+                return b""
             self.answered = 1
-            return True
-        if self._unread > MAX_UNREAD_BYTES:
-            raise OutOfStep(f"more than {MAX_UNREAD_BYTES} bytes were left unread")
-        if end is None:
-            del self._buffer[:-_MAX_ERR_BYTES]
-        return False
+        unread = bytes(self._buffer[:start])
+        del self._buffer[:end]
+        return unread
 
     def _next_packet(self) -> bytes | None:
         """Sequence id and payload of a packet that is there as a whole."""
@@ -172,8 +174,8 @@ def _payloads(packets: bytes, count: int) -> Iterable[bytes]:
         position = end
 
 
-def _nonce_end(buffer: bytearray, nonce: bytes) -> int | None:
-    """Where the ERR packet that names the nonce ends, be it all there or not; None: it is not there yet.
+def _place_of_nonce(buffer: bytearray, nonce: bytes) -> tuple[int, int] | None:
+    """Where the ERR packet that names the nonce begins and ends, be it all there or not; None: it is not there yet.
 
     The nearest header before it counts: between the two are words of the server alone. Raises OutOfStep.
     """
@@ -185,5 +187,5 @@ def _nonce_end(buffer: bytearray, nonce: bytes) -> int | None:
         code = int.from_bytes(buffer[start + 5 : start + 7], "little")
         is_err = buffer[start + 3 : start + 5] == b"\x01\xff" and code in (_UNKNOWN_DATABASE, _NO_RIGHTS)
         if is_err and found + len(nonce) <= end <= start + _MAX_ERR_BYTES:
-            return end
+            return start, end
     raise OutOfStep("the nonce is not in an ERR packet that answers it")

@@ -44,7 +44,8 @@ class CommandScanner:
 
     `capabilities` are those agreed with RDS. `kill_target` maps one of the proxy's connection ids to RDS's, or None
     where the id is to pass unchanged. When `change_user` or `kept_quit` is set nothing more must be fed: the proxy
-    answers first. `keep_quit`: COM_QUIT is not passed on, so that RDS's session outlives the client's.
+    answers first. `keep_quit`: COM_QUIT is not passed on, so that RDS's session outlives the client's, unless something
+    pins the two together.
     """
 
     capabilities: Capability
@@ -254,7 +255,7 @@ class CommandScanner:
         complete = not self._left
         if command in _PINNING and self.pinned_by is None:
             self.pinned_by = Command(command)
-        if command == Command.COM_QUIT and complete and self.keep_quit:
+        if command == Command.COM_QUIT and complete and self.keep_quit and self.pinned_by is None:
             self.kept_quit = True
             return b""
         if command == Command.COM_CHANGE_USER:

@@ -7,14 +7,14 @@ of each; whatever lies above, and does not choose between them, knows only these
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
 from .config import Account
 from .errors.tree import LoginError
 from .front.arrival import Arrival
 from .front.shared import Shared
 from .net.stream import Stream
-from .rds.login import Order, SessionT
+from .rds.login import Order, SessionT, SessionT_contra
 from .rds.upstream import Upstream
 
 Check = Callable[[], None]
@@ -81,8 +81,10 @@ class Front(Protocol[SessionT]):
     async def welcome(self, rds: SessionT) -> None:
         """Let the client in: from now on it sends commands. Raises LoginError."""
 
-    def watch(self, rds: SessionT) -> AbstractContextManager["Watch"]:
-        """Around one relay: follows the commands, and lets clients name the session meanwhile."""
+    def watch(self, rds: SessionT, *, keep_quit: bool) -> AbstractContextManager["Watch"]:
+        """Around one relay: follows the commands, and lets clients name the session meanwhile. `keep_quit`: the
+        client's farewell is not for RDS, if its session may serve others.
+        """
 
     async def again(self, payload: bytes) -> None:
         """The client logs in once more, by what interrupted the relay. Raises LoginError."""
@@ -130,6 +132,14 @@ class Watch(Protocol):
         """The last command was the client's farewell."""
 
     @property
+    def kept_quit(self) -> bool:
+        """The client's farewell came, and RDS does not hear of it. Nothing may be fed then."""
+
+    @property
+    def behind_quit(self) -> int:
+        """Bytes that came behind it, which no client sends."""
+
+    @property
     def interrupted(self) -> bytes | None:
         """A command that RDS must not see: the client logs in once more. Nothing may be fed then."""
 
@@ -150,6 +160,29 @@ class Watch(Protocol):
         """What is held of a command that will not be completed."""
 
 
+class Taker(Protocol):
+    """A client that has taken leave, and may still read what RDS answers it."""
+
+    @property
+    def has_left(self) -> bool:
+        """It sends no more, and may not read either."""
+
+    async def take(self, data: bytes) -> bool:
+        """False: it takes nothing more."""
+
+
+class Cleaner(Protocol[SessionT_contra]):
+    """Makes of a used session one that its next client cannot tell from a new one. `kind`: its order's."""
+
+    async def learn(self, rds: SessionT_contra, kind: Any) -> None:
+        """What a session says of itself right after its login; asked once for each kind. Raises Unfit, OSError: it is
+        of no use even for its first client.
+        """
+
+    async def clean(self, rds: SessionT_contra, kind: Any, client: Taker | None = None) -> None:
+        """Or raise Unfit, OSError. What RDS still answered `client` is handed to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect(Generic[SessionT]):
     """How clients of one target speak, and how its RDS does."""
@@ -166,3 +199,5 @@ class Dialect(Generic[SessionT]):
     """RDS's, fit to be shown; empty if it is not known yet."""
     turn_away: Callable[[Stream, LoginError], Awaitable[None]]
     """Tell a client that it cannot even log in, as far as that goes, and close."""
+    cleaner: Cleaner[SessionT] | None = None
+    """None: used sessions are not lent."""

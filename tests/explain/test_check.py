@@ -116,6 +116,19 @@ def test_every_step_of_a_login_that_works(real_server: RealServer, check: Callab
     assert aborted(real_server) == before, "nothing that counts towards max_connect_errors"
 
 
+def test_whether_sessions_can_be_lent_again(real_server: RealServer, check: Callable[..., Checked]) -> None:
+    checked = check(real_server, "--reuse", key=real_server.key)
+    assert (checked.code, checked.status("reuse")) == (0, "ok")
+    assert checked.order == [*STEPS[:-1], "reuse", STEPS[-1]]
+    with real_server.admin() as admin, admin.cursor() as cursor:
+        cursor.execute("SET GLOBAL init_connect = 'SET @x = 1'")
+        try:
+            checked = check(real_server, "--reuse", key=real_server.key)
+        finally:
+            cursor.execute("SET GLOBAL init_connect = ''")
+    assert (checked.code, checked.status("reuse")) == (0, "warning")
+
+
 def test_as_people_read_it(mysql_9_7: RealServer, tmp_path: Path, local_sts: STS) -> None:
     arguments = [mysql_9_7.endpoint, "--dial", f"{mysql_9_7.host}:{mysql_9_7.port}", "--ca-file"]
     arguments += [str(mysql_9_7.ca_file), "--db-user", "user_batch"]

@@ -425,7 +425,14 @@ def test_login_here(key: str, failure: LoginError) -> None:
 def test_every_row_has_a_test() -> None:
     """Here, or beside the room that makes it."""
     unit = Path(__file__).parents[1] / "unit"
-    folders = (Path(__file__).parent, unit / "aws", unit / "limits", unit / "mysql")
+    folders = (
+        Path(__file__).parent,
+        unit / "aws",
+        unit / "limits",
+        unit / "mysql",
+        unit / "rds" / "tunnel",
+        unit.parent / "tunnel",
+    )
     sources = "".join(path.read_text() for folder in folders for path in folder.glob("test_*.py"))
     assert [key for key in SYMPTOMS if f'"{key}"' not in sources] == []
 

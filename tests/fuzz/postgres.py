@@ -1,71 +1,69 @@
-"""Targets in pg_wire: messages, both logins, the watch that tells whether a session rests."""
+"""Targets in pg_wire: decoders, both logins, SCRAM, the watch for rest."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from fuzz.sized import Sized
-from pg_wire.client_login import ClientLogin, LoggedIn, SendToken, StartTLS
-from pg_wire.client_login import State as ClientState
-from pg_wire.errors import LocalProtocolError, RemoteProtocolError
+from pg_wire.client_login import ClientLogin, LoggedIn, SendToken
+from pg_wire.client_login import StartTLS as ServerHelloNext
+from pg_wire.constants import TransactionStatus
+from pg_wire.errors import LocalProtocolError, MalformedMessage, RemoteProtocolError
 from pg_wire.framing import SessionWatch
 from pg_wire.messages import (
     BackendKeyData,
+    CancelRequest,
     ErrorResponse,
     NegotiateProtocolVersion,
-    NoticeResponse,
     ParameterStatus,
     PasswordMessage,
-    ReadyForQuery,
     SASLInitialResponse,
-    SASLResponse,
     StartupMessage,
     decode_authentication,
     decode_first_packet,
 )
-from pg_wire.scram import Keys, Verifier, salt_for
-from pg_wire.server_login import Answered, Method, Offer, Requested, ServerLogin
-from pg_wire.server_login import StartTLS as ClientHelloNext
-from pg_wire.server_login import State as ServerState
+from pg_wire.scram import ClientFinal, ClientFirst, Keys, Verifier, saslprep
+from pg_wire.server_login import Answered, Method, Offer, Requested, ServerLogin, StartTLS
 
-NOBODY = Keys(b"\1" * 32, b"\2" * 32)  # of no password that anybody knows
-VERIFIER = Verifier(salt_for(b"process secret", b"legacy"), 4096, (NOBODY,))
-REQUEST = StartupMessage(0, {b"user": b"legacy", b"database": b"shop"})
+NOBODY = Verifier(b"s" * 16, 4096, (Keys(b"k" * 32, b"k" * 32),))  # of no password that anybody knows
+REQUEST = StartupMessage(0, {b"user": b"app", b"database": b"shop", b"_pq_.x": b"1"})
 TOKEN = b"host:5432/?Action=connect"
-LENGTH, HEADER = 4, 5
 
-ROUND_TRIPS: Sequence[tuple[int, Callable[[bytes], object]]] = (
-    (LENGTH, decode_first_packet),
-    (LENGTH, StartupMessage.decode),
-    (HEADER, decode_authentication),
-    (HEADER, NegotiateProtocolVersion.decode),
-    (HEADER, PasswordMessage.decode),
-    (HEADER, SASLInitialResponse.decode),
-    (HEADER, SASLResponse.decode),
-    (HEADER, ParameterStatus.decode),
-    (HEADER, BackendKeyData.decode),
-    (HEADER, ReadyForQuery.decode),
-    (HEADER, ErrorResponse.decode),
-    (HEADER, NoticeResponse.decode),
+ROUND_TRIPS: Sequence[Callable[[bytes], bytes]] = (
+    lambda data: StartupMessage.decode(data).encode()[4:],
+    lambda data: CancelRequest.decode(data).encode()[4:],
+    lambda data: NegotiateProtocolVersion.decode(data).encode()[5:],
+    lambda data: ErrorResponse.decode(data).encode()[5:],
+    lambda data: ParameterStatus.decode(data).encode()[5:],
+    lambda data: BackendKeyData.decode(data).encode()[5:],
+    lambda data: PasswordMessage.decode(data).encode()[5:],
+    lambda data: SASLInitialResponse.decode(data).encode()[5:],
+)
+DECODERS: Sequence[Callable[[bytes], object]] = (
+    decode_first_packet,
+    decode_authentication,
+    ClientFirst.decode,
+    ClientFinal.decode,
+    saslprep,
 )
 
 
-def pg_messages(data: bytes) -> None:
-    """A message or RemoteProtocolError; what was understood once is written and understood again as the same."""
+def decoders(data: bytes) -> None:
+    """A message or an error of this package; what was understood once is written and understood again as the same."""
     number, payload = data[0] if data else 0, data[1:]
-    head, decode = ROUND_TRIPS[number % len(ROUND_TRIPS)]
-    try:
-        message = decode(payload)
-    except RemoteProtocolError:
+    if number % 2:
+        with suppress(RemoteProtocolError):
+            DECODERS[number // 2 % len(DECODERS)](payload)
         return
-    encode = getattr(message, "encode", None)
-    if encode is None:
-        return  # a request that we never make
-    with suppress(LocalProtocolError):
-        assert decode(encode()[head:]) == message
+    again = ROUND_TRIPS[number // 2 % len(ROUND_TRIPS)]
+    try:
+        written = again(payload)
+    except (RemoteProtocolError, LocalProtocolError):
+        return
+    assert again(written) == written
 
 
-def pg_server_login(data: bytes) -> None:
-    """Nobody gets in who does not know a password; a read never asks for more than the limit of a login."""
+def server_login(data: bytes) -> None:
+    """Nobody gets in who does not know a password, whatever else was sent."""
     choices = Sized(data)
     flags = choices.byte()
     offer = Offer(
@@ -74,77 +72,82 @@ def pg_server_login(data: bytes) -> None:
         end_point=b"e" * 32 if flags & 4 else None,
         method=Method.PASSWORD if flags & 8 else Method.SCRAM_SHA_256,
     )
-    login = ServerLogin(lambda _: VERIFIER, offer, nonce=lambda: b"server-nonce")
+    login = ServerLogin(lambda _: NOBODY, offer, nonce=lambda: b"n" * 24)
+    rest = choices.rest()
     with suppress(RemoteProtocolError):
-        for event in _events(login, choices.rest()):
-            if event is ClientHelloNext.START_TLS:
-                login.tls_established()
-            elif event is Requested.REQUESTED:
-                login.challenge()
-            elif event is Answered.ANSWERED:
-                assert not login.verify()
-    for forbidden in (login.authenticated, lambda: login.welcome(b"", None)):
-        with suppress(LocalProtocolError):
-            forbidden()
-            raise AssertionError("let in without a password")
+        if flags & 16:
+            login.direct_tls_established("postgresql" if flags & 32 else None)
+        while len(rest) >= login.needs:
+            needs = login.needs
+            event, rest = login.receive(rest[:needs]), rest[needs:]
+            match event:
+                case StartTLS():
+                    login.tls_established()
+                case Requested():
+                    login.challenge()
+                case Answered():
+                    assert not login.verify()
+                case CancelRequest():
+                    break
+    try:
+        login.authenticated()
+    except LocalProtocolError:
+        return
+    raise AssertionError("let in without a password")
 
 
-def pg_client_login(data: bytes) -> None:
+def client_login(data: bytes) -> None:
     """The token goes out once, over TLS, and when it was asked for; nobody is in before."""
     login = ClientLogin("db_user", REQUEST)
     login.begin()
-    tls = sent = False
+    rest, tls, sent = data, False, False
     with suppress(RemoteProtocolError):
-        for event in _events(login, data):
-            if event is StartTLS.START_TLS:
+        while len(rest) >= login.needs:
+            needs = login.needs
+            event, rest = login.receive(rest[:needs]), rest[needs:]
+            if isinstance(event, ServerHelloNext):
                 assert not tls
-                login.tls_established()
+                assert b"_pq_" not in login.tls_established()
                 tls = True
-            elif event is SendToken.SEND_TOKEN:
+            elif isinstance(event, SendToken):
                 assert tls
                 assert not sent
                 login.token(TOKEN)
                 sent = True
             elif isinstance(event, LoggedIn):
                 assert sent
-    assert sent or login.state is not ClientState.LOGGED_IN
-    if login.state is not ClientState.TOKEN_WANTED:
-        with suppress(LocalProtocolError):
-            login.token(TOKEN)
-            raise AssertionError("a token that nobody asked for")
+                return
+            elif event is not None:
+                return
 
 
-def _events(login: ClientLogin | ServerLogin, stream: bytes) -> Iterator[object]:
-    """Reads as a session does: just what the login needs next, and nothing behind its end."""
-    start = 0
-    while len(stream) - start >= login.needs and login.state not in (ClientState.FAILED, ServerState.ENDED):
-        end = start + login.needs
-        event, start = login.receive(stream[start:end]), end
-        if event is not None:
-            yield event
-
-
-def pg_watch(data: bytes) -> None:
-    """What a client sends, whole, byte by byte and in parts: as many questions, and rest only when none is open."""
+def session(data: bytes) -> None:
+    """However the bytes are cut, the watch says the same in the end, and never that somebody rests who has asked."""
     choices = Sized(data)
-    cuts = [int.from_bytes(choices.take(2), "little") for _ in range(choices.byte() % 8)]
-    stream, answer = choices.block(), choices.rest()
-    whole = _watched(stream, answer, [])
-    assert whole == _watched(stream, answer, range(len(stream)))
-    assert whole == _watched(stream, answer, cuts)
+    up, down = choices.block(), choices.block()
+    cut = max(1, choices.byte() % 16)
+    whole, parts = SessionWatch(), SessionWatch()
+    whole.feed(memoryview(up))
+    for start in range(0, len(up), cut):
+        parts.feed(memoryview(up[start : start + cut]))
+    assert (whole.commands, whole.has_quit) == (parts.commands, parts.has_quit)
+    assert not whole.commands or whole.status is None
+    whole.answered(memoryview(down))
+    assert whole.status in (None, *TransactionStatus)
 
 
-def _watched(stream: bytes, answer: bytes, cuts: Iterable[int]) -> object:
-    watch = SessionWatch()
-    start = 0
-    for end in [*sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]:
-        watch.feed(memoryview(stream)[start:end])
-        start = end
-    assert watch.commands * HEADER <= len(stream)
-    watch.answered(memoryview(answer))
-    return watch.commands, watch.has_quit, watch.status
+def verifiers(data: bytes) -> None:
+    """A verifier or a ValueError without the text."""
+    with suppress(ValueError, MalformedMessage):
+        text = data.decode("latin-1")
+        (again,) = Verifier.parse(text).texts()
+        assert Verifier.parse(again).texts() == (again,)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (pg_messages, pg_server_login, pg_client_login, pg_watch)
+    "pg_decoders": decoders,
+    "pg_server_login": server_login,
+    "pg_client_login": client_login,
+    "pg_session": session,
+    "pg_verifiers": verifiers,
 }

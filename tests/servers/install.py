@@ -6,6 +6,7 @@ when it is whole, so that a half-made one is never used.
 
 import fcntl
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from servers.trees import (
 )
 
 ALL_RELEASES = (*RELEASES.values(), *POSTGRES_RELEASES.values())
+TUNNEL_PROGRAMS = {"/usr/sbin/sshd": "openssh-server", "ssh": "openssh-client", "socat": "socat"}
 LOCK_TIMEOUT = 1800.0  # seconds: another run may be making the same folders
 
 
@@ -69,16 +71,18 @@ def _alone() -> Iterator[None]:
 
 
 def _prepare_machine() -> list[str]:
-    """Installs on this machine, in one go, what it lacks: a compiler, debootstrap, its own suite's server."""
+    """Installs on this machine, in one go, what it lacks: a compiler, debootstrap, its own suite's server, and
+    what tunnels are made with."""
     missing = [release for release in ALL_RELEASES if _missing(release)]
-    if os.geteuid() != 0 or (not missing and compiler()):
+    tunnels = [package for program, package in TUNNEL_PROGRAMS.items() if shutil.which(program) is None]
+    if os.geteuid() != 0 or (not missing and not tunnels and compiler()):
         return []
     log = cache_folder() / "install-host.log"
     log.unlink(missing_ok=True)
     try:
         debian.update_host(log=log)
         host = debian.find_debian()
-        packages = [] if compiler() else ["gcc", "libc6-dev"]
+        packages = tunnels + ([] if compiler() else ["gcc", "libc6-dev"])
         for release in missing:
             packages += release.packages if release.suite == host.codename else ("debootstrap",)
         _say(f"installing {', '.join(dict.fromkeys(packages))} (no service is started)")

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from .. import __version__
 from ..limits.shared_budget import Source
+from ..rds.tunnel.tunnel import State, Tunnel
 from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..session.view import Activity
@@ -33,8 +34,10 @@ class TargetNumbers:
     watch: TargetWatch
     health: Health
     breaker_open: bool
+    tunnel: Tunnel | None
     sessions: Mapping[Activity, int]
     max_sessions: int
+    parked: int
     rate: float
     waiting: int
     token_ages: Mapping[str, float]
@@ -115,6 +118,24 @@ def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
     yield _gauge(
         "sessions_max", "Sessions that may be open.", ["target"], (([t.name], float(t.max_sessions)) for t in targets)
     )
+    yield _gauge(
+        "sessions_parked",
+        "Used sessions at RDS that wait for their next client.",
+        ["target"],
+        (([t.name], float(t.parked)) for t in targets),
+    )
+    yield _counter(
+        "sessions_lent",
+        "Logins of clients that a used session served, without one at RDS.",
+        ["target"],
+        (([t.name], float(t.watch.lent)) for t in targets),
+    )
+    yield _counter(
+        "sessions_unfit",
+        "Used sessions that were closed instead of being lent, by why.",
+        ["target", "reason"],
+        (([t.name, why], float(count)) for t in targets for why, count in sorted(t.watch.unfit.items())),
+    )
     yield _counter(
         "sessions_ended",
         "Sessions that are over, by who ended them.",
@@ -159,6 +180,18 @@ def _logins(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         "1 while logins fail at once, because the target could not be reached.",
         ["target"],
         (([t.name], float(t.breaker_open)) for t in targets),
+    )
+    yield _gauge(
+        "tunnel_open",
+        "1 while the target's own tunnel is open; none without one.",
+        ["target"],
+        (([t.name], float(t.tunnel.state is State.OPEN)) for t in targets if t.tunnel is not None),
+    )
+    yield _counter(
+        "tunnel_starts",
+        "How often the tunnel's program was started.",
+        ["target"],
+        (([t.name], float(t.tunnel.starts)) for t in targets if t.tunnel is not None),
     )
     yield _gauge(
         "last_login_timestamp_seconds",

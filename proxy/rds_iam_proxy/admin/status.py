@@ -8,6 +8,7 @@ from typing import Any
 from .. import __version__
 from ..limits.shared_budget import Source
 from ..logs import dropped_lines, escaped, printable
+from ..rds.tunnel.tunnel import Tunnel
 from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..service.wiring import Route
@@ -87,6 +88,7 @@ class Status:
             "name": name,
             "endpoint": str(target.address),
             "dial": str(target.dial) if target.dial != target.address else None,
+            "tunnel": _tunnel(upstream.tunnel),
             "region": target.region,
             "health": str(health),
             "why": _line(why),
@@ -95,6 +97,8 @@ class Status:
             "sessions": sum(view.activity in IN for view in mine),
             "running": sum(view.activity is Activity.RUNNING for view in mine),
             "max_sessions": target.max_sessions,
+            "parked": len(upstream.pool),
+            "lent": watch.lent,
             "waiting": route.upstream.limiter.waiting,
             "rate": round(route.upstream.limiter.rate, 1),
             "rate_limit": target.logins_per_second,
@@ -109,6 +113,13 @@ class Status:
             "history": self._board.history.of(name),
             "points_taken": self._board.history.taken,
         }
+
+
+def _tunnel(tunnel: Tunnel | None) -> dict[str, Any] | None:
+    if tunnel is None:
+        return None
+    why = "" if tunnel.failure is None else _line(tunnel.failure.text)
+    return {"way": str(tunnel), "state": str(tunnel.state), "starts": tunnel.starts, "said": tunnel.said, "why": why}
 
 
 def _budget_status(budget: LoginBudget) -> dict[str, Any]:
@@ -144,8 +155,10 @@ def _target_numbers(name: str, route: Route, views: list[SessionView]) -> Target
         watch=route.upstream.watch,
         health=health_of(route)[0],
         breaker_open=route.upstream.breaker_open,
+        tunnel=route.upstream.tunnel,
         sessions=Counter(view.activity for view in views if view.target == name),
         max_sessions=route.upstream.target.max_sessions,
+        parked=len(route.upstream.pool),
         rate=route.upstream.limiter.rate,
         waiting=route.upstream.limiter.waiting,
         token_ages=_token_ages(route),

@@ -37,6 +37,11 @@ def view(status: Status) -> RenderableType:
         if target["why"]:
             style = "yellow" if target["health"] in ("ready", "starting") else "red"
             parts.append(Padding(_text(f"{target['name']}: {target['why']}", style), (0, 0, 0, 2)))
+        if tunnel := target.get("tunnel"):  # an older proxy says nothing of it
+            line = f"{target['name']}: tunnel {tunnel['way']} is {tunnel['state']}"
+            parts.append(
+                Padding(_text(line, "dim" if tunnel["state"] in ("open", "closed") else "yellow"), (0, 0, 0, 2))
+            )
     parts += [_budget(budget) for budget in status.get("budgets", ())]
     parts += [Text(), _title(f"Sessions ({status['sessions_total']})")]
     parts.append(_sessions(status["sessions"]) if status["sessions"] else _quiet("Nobody is connected."))
@@ -82,7 +87,7 @@ def _budget(budget: Status) -> RenderableType:
 
 
 def _targets(targets: Iterable[Status]) -> Table:
-    table = _table("Target", "Health", "Sessions", "Logins/s", "Waiting", "Logins, 5 min", "Let in", "Refused")
+    table = _table("Target", "Health", "Sessions", "Logins/s", "Waiting", "Logins, 5 min", "Let in", "Lent", "Refused")
     for target in targets:
         history = target["history"]
         done = [a + r for a, r in zip(history["accepted"], history["refused"], strict=True)]
@@ -94,9 +99,16 @@ def _targets(targets: Iterable[Status]) -> Table:
             str(target["waiting"]),
             Text(bars(done), "cyan"),
             str(target["accepted"]),
+            _lent(target),
             Text(str(target["refused"]), "red" if target["refused"] else "default"),
         )
     return table
+
+
+def _lent(target: Status) -> str:
+    """Logins that a used session served, and how many sessions wait; an older proxy says nothing of it."""
+    lent, parked = target.get("lent", 0), target.get("parked", 0)
+    return f"{lent} (+{parked})" if lent or parked else "0"
 
 
 def _sessions(sessions: Iterable[Status]) -> Table:

@@ -3,17 +3,42 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
-from .values import Account, Admin, Config, Listener, Log, LogFormat, LogLevel, Sharing, Target, TLSMode
+from .password import SALT_SECRET
+from .values import (
+    Account,
+    Admin,
+    AuthMode,
+    CommandTunnel,
+    Config,
+    Engine,
+    Listener,
+    Log,
+    LogFormat,
+    LogLevel,
+    Sharing,
+    SSHTunnel,
+    SSMTunnel,
+    Target,
+    TLSMode,
+    Tunnel,
+)
 
 __all__ = [
+    "SALT_SECRET",
     "Account",
     "Admin",
+    "AuthMode",
+    "CommandTunnel",
     "Config",
+    "Engine",
     "Listener",
     "Log",
     "LogFormat",
     "LogLevel",
+    "SSHTunnel",
+    "SSMTunnel",
     "Sharing",
     "TLSMode",
     "Target",
+    "Tunnel",
 ]

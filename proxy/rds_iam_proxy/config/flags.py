@@ -50,13 +50,27 @@ def variable(name: str) -> str:
 CONFIG_FLAGS = (
     FlagRow("ENDPOINT", "targets.endpoint", "ENDPOINT[:PORT]", "The database, as RDS names it."),
     FlagRow(
-        "--listen", "listeners.bind", "HOST:PORT", "Where clients connect, also unix:/PATH; default 127.0.0.1:3306."
+        "--engine",
+        "targets.engine",
+        "ENGINE",
+        "What it speaks: mysql or postgres; default: postgres for port 5432, else mysql.",
+    ),
+    FlagRow(
+        "--listen",
+        "listeners.bind",
+        "HOST:PORT",
+        "Where clients connect, also unix:/PATH; default 127.0.0.1:3306 or :5432.",
     ),
     FlagRow("--allow-remote", "listeners.allow_remote", "", "Other machines may connect, with --tls required."),
     FlagRow("--tls", "listeners.tls", "MODE", "Towards clients: auto (default), required or off."),
     FlagRow("--tls-cert", "listeners.tls_cert", "FILE", "The certificate for clients; default: one of its own."),
     FlagRow("--tls-key", "listeners.tls_key", "FILE", "Its key."),
-    FlagRow("--auth", "listeners.auth", "MODE", "auto (default), or native for clients that know no other plugin."),
+    FlagRow(
+        "--auth",
+        "listeners.auth",
+        "MODE",
+        "auto (default), native for old clients of MySQL, password for old ones of PostgreSQL.",
+    ),
     FlagRow("--db-user", "accounts.db_user", "NAME", "The database user to log in as with IAM."),
     FlagRow("--user", "accounts.user", "NAME", "What clients log in as; default: as --db-user."),
     FlagRow(
@@ -66,7 +80,11 @@ CONFIG_FLAGS = (
         "The environment variable that holds the clients' password.",
     ),
     FlagRow("--password-file", "accounts.password_file", "FILE", "The file that holds it, readable by its owner only."),
+    FlagRow("--database", "accounts.database", "NAME", "PostgreSQL: the database of clients that name none."),
     FlagRow("--dial", "targets.dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel."),
+    FlagRow(
+        "--tunnel", "targets.tunnel", "TUNNEL", "Open a tunnel to ENDPOINT: ssh:[USER@]HOST[:PORT] or ssm:i-INSTANCE."
+    ),
     FlagRow("--region", "targets.region", "REGION", "Only for a global endpoint; others name theirs."),
     FlagRow("--profile", "targets.profile", "NAME", "The AWS profile whose credentials sign."),
     FlagRow("--ca-file", "targets.ca_file", "FILE", "CA certificates to trust instead of the bundled roots of RDS."),
@@ -79,6 +97,7 @@ CONFIG_FLAGS = (
         "--login-timeout", "targets.login_timeout", "SECONDS", "How long a login may take; default 9.5, at most 120."
     ),
     FlagRow("--max-sessions", "targets.max_sessions", "N", "Sessions at once at most; default 500."),
+    FlagRow("--reuse", "targets.reuse", "", "Sessions of clients that quit, proved clean, serve the next ones."),
     FlagRow("--admin", "admin.bind", "HOST:PORT", "Status page, health and metrics, as 127.0.0.1:9090; default: none."),
     FlagRow("--health", "admin.health_bind", "HOST:PORT", "The health paths alone, for probes; default: none."),
     FlagRow("--metrics", "admin.metrics_bind", "HOST:PORT", "/metrics alone; default: none."),

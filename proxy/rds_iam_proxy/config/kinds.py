@@ -8,18 +8,29 @@ from typing import Annotated, TypeVar, get_args
 
 from pydantic import Field, PlainValidator
 
-from mysql_wire.passwords import Verifier
-
 from ..limits.store_place import DEFAULT_PORT as STORE_PORT
 from ..net.address import ADMIN_PORT, Address
-from ..net.sockets import Bind, SocketName
-from .values import AuthMode, LogFormat, LogLevel, TLSMode
+from ..net.sockets import MAX_SOCKET_PATH, Bind, SocketName
+from .password import PasswordHash
+from .values import (
+    AuthMode,
+    CommandTunnel,
+    Engine,
+    LogFormat,
+    LogLevel,
+    SSHTunnel,
+    SSMTunnel,
+    TLSMode,
+)
+from .values import (
+    Tunnel as TunnelValue,
+)
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
 
-MAX_SOCKET_PATH = 103
-"""Bytes: what fits into sockaddr_un everywhere."""
+UNWRITTEN_PORT = -1
+"""Of an address that names none: then it is the engine's."""
 
 _UNIX = "unix:"
 _SYSTEMD = "systemd:"
@@ -32,6 +43,10 @@ _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)  # as STS AssumeRole t
 _BUDGET = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _CACHE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")  # as ElastiCache and MemoryDB name them
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+
+_SSH = re.compile(r"((?:[\w.+-]+@)?[\w.-]+|(?:[\w.+-]+@)?\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII)
+_SSM = re.compile(r"m?i-[0-9a-f]{8,17}|ecs:[\w-]{1,255}_[0-9a-f]{8,64}_[0-9a-f]{8,64}-[0-9]{1,20}", re.ASCII)
+_LOCAL_PORT = "{local_port}"
 
 T = TypeVar("T")
 
@@ -90,10 +105,36 @@ def _user(value: str) -> str:
 
 
 def _remote_address(value: str) -> Address:
-    address = Address.parse(value)
+    address = Address.parse(value, default_port=UNWRITTEN_PORT)
     if address.port == 0:
         raise ValueError("port 0 is not a port to connect to")
     return address
+
+
+def _tunnel(value: object) -> TunnelValue:
+    if isinstance(value, list):
+        return _command(value)
+    kind, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind == "ssh" and not rest.startswith("-") and (ssh := _SSH.fullmatch(rest)):
+        port = None if ssh[2] is None else int(ssh[2])
+        if port is not None and not 0 < port < 65_536:
+            raise ValueError("the port of ssh is not a number from 1 to 65535")
+        return SSHTunnel(ssh[1].replace("[", "").replace("]", ""), port)
+    if kind == "ssm" and _SSM.fullmatch(rest):
+        return SSMTunnel(rest)
+    raise ValueError(
+        "write ssh:[USER@]HOST[:PORT], ssm:i-INSTANCE, ssm:ecs:CLUSTER_TASK_RUNTIME, or in a configuration file a"
+        f" command as a list of words, one of which has {_LOCAL_PORT}"
+    )
+
+
+def _command(words: list[object]) -> CommandTunnel:
+    texts = tuple(word for word in words if isinstance(word, str) and "\0" not in word)
+    if len(texts) != len(words) or not words or not texts[0]:
+        raise ValueError("a command is a list of texts, its program first")
+    if not any(_LOCAL_PORT in text for text in texts):
+        raise ValueError(f"the command must listen on {_LOCAL_PORT}, and no word of it has that")
+    return CommandTunnel(texts)
 
 
 def _admin_bind(value: str) -> Address:
@@ -108,7 +149,7 @@ def _bind(value: str) -> Bind:
             raise ValueError("write a socket of systemd as systemd:NAME, with the FileDescriptorName= of its unit")
         return SocketName(name)
     if not value.startswith(_UNIX):
-        return Address.parse(value)
+        return Address.parse(value, default_port=UNWRITTEN_PORT)
     path = value.removeprefix(_UNIX)
     if not path.startswith("/") or "\0" in path:
         raise ValueError("write a Unix socket with its whole path, as unix:/run/rds-iam-proxy/mysql.sock")
@@ -139,7 +180,7 @@ def _store_url(value: str) -> StoreURL:
 
 UserName = Annotated[str, _text(_user), Kind(f"text, at most {MAX_USER} bytes")]
 Words = Annotated[str, _text(_not_empty), Kind("text")]
-Hash = Annotated[Verifier, _text(Verifier.parse), Kind("`native:HEX,sha2:HEX`")]
+Hash = Annotated[PasswordHash, _text(PasswordHash.parse), Kind("`native:HEX,sha2:HEX,scram:VERIFIER`")]
 File = Annotated[Path, _text(lambda value: Path(_not_empty(value))), Kind("path")]
 RemoteAddress = Annotated[Address, _text(_remote_address), Kind("`HOST` or `HOST:PORT`")]
 ListenAt = Annotated[Bind, _text(_bind), Kind("`HOST:PORT`, `unix:/PATH` or `systemd:NAME`")]
@@ -152,10 +193,14 @@ Region = Annotated[str, _matching(_REGION, "is not the name of a region, as eu-w
 RoleARN = Annotated[str, _matching(_ROLE_ARN, "must be arn:aws:iam::ACCOUNT:role/NAME, with 12 digits"), Kind("ARN")]
 ExternalID = Annotated[str, _matching(_EXTERNAL_ID, "must be 2 to 1224 letters, digits or +=,.@:/-_"), Kind("text")]
 SessionName = Annotated[str, _matching(_SESSION_NAME, "must be 2 to 64 letters, digits or +=,.@-_"), Kind("text")]
+EngineName = Annotated[Engine, _one_of(Engine)]
 TLS = Annotated[TLSMode, _one_of(TLSMode)]
 Auth = Annotated[AuthMode, _one_of(AuthMode)]
 Format = Annotated[LogFormat, _one_of(LogFormat)]
 Level = Annotated[LogLevel, _one_of(LogLevel)]
 Names = Annotated[list[str], Field(min_length=1), Kind("list of names")]
 Rate = Annotated[float, Field(gt=0)]
+Tunnel = Annotated[
+    TunnelValue, PlainValidator(_tunnel), Kind("`ssh:[USER@]HOST[:PORT]`, `ssm:TARGET` or list of words")
+]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

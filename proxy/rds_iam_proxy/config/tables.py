@@ -19,6 +19,9 @@ from .values import (
     LOGIN_WAIT,
     LOGINS_PER_SECOND,
     MAX_SESSIONS,
+    REUSE_IDLE,
+    REUSE_LIFETIME,
+    REUSE_MAX,
 )
 
 MAX_LOGIN_WAIT = 9.5
@@ -26,6 +29,12 @@ MAX_LOGIN_WAIT = 9.5
 
 MAX_LOGIN_TIMEOUT = 120.0
 """Seconds: an Aurora Serverless that has been paused for long needs half a minute."""
+
+MAX_REUSE_IDLE = 300.0
+"""Seconds."""
+
+MAX_REUSE_LIFETIME = 3600.0
+"""Seconds: an account that was locked may get in for so long."""
 
 MIN_IDLE_TIMEOUT = 1.0
 """Seconds: less is not silence."""
@@ -54,12 +63,26 @@ class TargetTable(Table):
     """A database. NAME is yours, for `target` and `targets`, logs and metrics: 1 to 64 letters, digits, `-` or `_`."""
 
     endpoint: kinds.RemoteAddress | None = row(
-        "The database, by the name that RDS gave it; the port is 3306 where none is written. Tokens are signed for it,"
-        " and its certificate is checked against it.",
+        "The database, by the name that RDS gave it; the port is 3306, or 5432 for PostgreSQL,"
+        " where none is written. Tokens are signed for it, and its certificate is checked against it.",
         required=True,
+    )
+    engine: kinds.EngineName | None = row(
+        "What the database speaks: `mysql` (MariaDB, too) or `postgres`, which is the default where the endpoint's"
+        " port is 5432.",
+        default="mysql",
     )
     dial: kinds.RemoteAddress | None = row(
         "Where to connect instead: the near end of a tunnel.", default="the endpoint"
+    )
+    tunnel: kinds.Tunnel | None = row(
+        "A tunnel of the proxy's own to the endpoint: through a host by `ssh`, through an instance or an ECS task by"
+        " Session Manager of AWS, or by a command with `{local_port}`, `{host}` and `{remote_port}`. Not together with"
+        " `dial` or `follow_cname`.",
+        default="none",
+    )
+    tunnel_idle: Annotated[float, Field(ge=1)] | None = row(
+        "After so long without a session the tunnel is closed until the next login.", unit="seconds", default="never"
     )
     region: kinds.Region | None = row(
         "For global endpoints and `follow_cname` only.", default="what the endpoint's name tells"
@@ -106,6 +129,25 @@ class TargetTable(Table):
     idle_timeout: Annotated[float, Field(ge=MIN_IDLE_TIMEOUT)] | None = row(
         "After so long a silence a session is ended with ERR 4031.", unit="seconds", default="never"
     )
+    reuse: bool = row(
+        "The session of a client that quits is cleaned and serves the next client of the same kind, without a login at"
+        " RDS: see docs/reuse.md. MySQL and MariaDB only, and not behind an RDS Proxy.",
+        default=False,
+    )
+    reuse_idle: Annotated[float, Field(ge=0.1, le=MAX_REUSE_IDLE)] | None = row(
+        "So long it waits for that client.", unit="seconds", default=REUSE_IDLE
+    )
+    reuse_lifetime: Annotated[float, Field(ge=1, le=MAX_REUSE_LIFETIME)] | None = row(
+        "From its login at RDS on; then nobody new gets it. So long a client may be served after its IAM policy was"
+        " withdrawn or its database user locked.",
+        unit="seconds",
+        default=REUSE_LIFETIME,
+    )
+    reuse_max: Annotated[int, Field(ge=1, le=1000)] | None = row(
+        "So many of one kind wait at once, at most; all together a fifth of max_sessions.",
+        unit="sessions",
+        default=REUSE_MAX,
+    )
 
 
 class ListenerTable(Table):
@@ -131,8 +173,10 @@ class ListenerTable(Table):
         default=False,
     )
     auth: kinds.Auth | None = row(
-        "The authentication plugin that clients are greeted with. `auto`: that of the server behind, or of the"
-        " accounts' hashes. `native`: `mysql_native_password`, for clients that know no other.",
+        "How clients prove their passwords. MySQL, the authentication plugin that they are greeted with: `auto`: that"
+        " of the server behind, or of the accounts' hashes; `native`: `mysql_native_password`, for clients that know"
+        " no other. PostgreSQL: `auto` is `scram-sha-256`; `password` asks for it in clear, for clients without"
+        " SCRAM.",
         default="auto",
     )
 
@@ -143,6 +187,10 @@ class AccountTable(Table):
 
     user: kinds.UserName | None = row("What the client says.", required=True)
     db_user: kinds.UserName | None = row("Who it is in the database.", default="user")
+    database: kinds.Words | None = row(
+        "PostgreSQL: for clients that name no database, and so would get the one of the user's name.",
+        default="that of the user's name",
+    )
     targets: kinds.Names | None = row("Which targets it may use.", default="all")
     password_env: kinds.Words | None = row("The environment variable that holds the password.")
     password_file: kinds.File | None = row(

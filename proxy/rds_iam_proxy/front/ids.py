@@ -3,7 +3,7 @@
 A client names sessions by it: in a KILL, or in a request to cancel.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -21,6 +21,8 @@ class LiveSession:
     rds_connection_id: int
     rds_key: bytes = field(default=b"", repr=False)
     """What RDS asks of who cancels, where the protocol has that."""
+    on_kill: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    """Hears that a client's KILL, which is on its way now, names it."""
 
 
 class LiveSessions:
@@ -57,8 +59,11 @@ class LiveSessions:
         named = self.find(connection_id)
         if named is None:
             return None
-        same = (named.account, named.target, named.server) == (asking.account, asking.target, asking.server)
-        return named.rds_connection_id if same else None
+        if (named.account, named.target, named.server) != (asking.account, asking.target, asking.server):
+            return None
+        if named.on_kill is not None:
+            named.on_kill()
+        return named.rds_connection_id
 
     @staticmethod
     def _count() -> Iterator[int]:

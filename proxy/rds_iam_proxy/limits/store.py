@@ -80,7 +80,7 @@ class Store:
                 self._connection = await self._open(user, password)
         except Exception as exc:
             self._address = self.place.address
-            raise self._fault(exc, "connect to") from None
+            raise self._store_error(exc, "connect to") from None
         self._connected_at = self._now()
         return True
 
@@ -93,7 +93,7 @@ class Store:
             await self.close()
             if not self._follow(exc):
                 self._address = self.place.address
-            raise self._fault(exc, "use") from None
+            raise self._store_error(exc, "use") from None
         except asyncio.CancelledError:
             await self.close()  # its answer would be taken for that of the next call
             raise
@@ -163,7 +163,7 @@ class Store:
         self._address = there
         return True
 
-    def _fault(self, exc: Exception, doing: str) -> StoreError:
+    def _store_error(self, exc: Exception, doing: str) -> StoreError:
         if isinstance(exc, StoreError):
             return exc
         at = "" if self._address == self.place.address else f" (at {self._address})"

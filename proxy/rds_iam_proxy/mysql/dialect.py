@@ -5,6 +5,7 @@ from functools import partial
 from ..dialect import Dialect
 from ..net.address import Address
 from ..rds.upstream import PROBE
+from .cleaner import Cleaner
 from .farewells import turn_away
 from .front_login import MySQLFront
 from .greeter import Greeter, Spawn
@@ -23,4 +24,5 @@ def mysql(endpoint: Address, greetings: Greetings, spawn: Spawn) -> Dialect[Upst
         tried=greeter.tried,
         version=lambda: greeter.version,
         turn_away=turn_away,
+        cleaner=Cleaner(),
     )

@@ -27,6 +27,7 @@ from ..rds.login import Order
 from . import farewells, refusals
 from .greeter import Greeter
 from .greetings import DEFAULT_IDENTITY
+from .kind import kind_of
 from .packets import read_packet
 from .program_name import client_program
 from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
@@ -98,7 +99,9 @@ class MySQLFront:
 
     def order(self, account: Account) -> Order[UpstreamSession]:
         self._ordered = account
-        return order_for(self._greeter, account.user, account.db_user, self._request)
+        greeter, request = self._greeter, self._request
+        kind = None if _is_rds_proxy(greeter.endpoint) else kind_of(request, greeter.identity)
+        return order_for(greeter, account.user, account.db_user, request, kind)
 
     async def welcome(self, rds: UpstreamSession) -> None:
         """With RDS's own OK, unless its kind of server is no longer the one that the client was greeted as."""
@@ -108,12 +111,18 @@ class MySQLFront:
         await self._stream.write(self._login.success(rds.ok, fingerprint=None if tls is None else tls.fingerprint))
 
     @contextmanager
-    def watch(self, rds: UpstreamSession) -> Iterator[CommandScanner]:
+    def watch(self, rds: UpstreamSession, *, keep_quit: bool) -> Iterator[CommandScanner]:
         live, mine = self._shared.live, self._arrival.id
-        session = LiveSession(self._account.user, self._arrival.target, rds.server, rds.connection_id)
+        session = LiveSession(
+            self._account.user, self._arrival.target, rds.server, rds.connection_id, on_kill=partial(_mark, rds)
+        )
         kill_target = _unchanged if _is_rds_proxy(self._greeter.endpoint) else partial(live.kill_target, session)
         scanner = CommandScanner(
-            rds.capabilities, kill_target, self._account.allow_replication, on_refused=self._replication_refused
+            rds.capabilities,
+            kill_target,
+            self._account.allow_replication,
+            keep_quit,
+            on_refused=self._replication_refused,
         )
         with live.known(mine, session):
             yield scanner
@@ -189,6 +198,10 @@ def _is_rds_proxy(endpoint: Address) -> bool:
     """It moves sessions between servers: no id of ours names one there."""
     name = parse_rds_name(endpoint.host)
     return name is not None and name.kind.is_proxy
+
+
+def _mark(rds: UpstreamSession) -> None:
+    rds.was_killed = True
 
 
 def _unchanged(connection_id: int) -> None:

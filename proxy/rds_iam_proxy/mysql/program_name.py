@@ -11,6 +11,12 @@ _NAMES = (b"program_name", b"_client_name")
 
 def client_program(attributes: bytes | None) -> str:
     """Escaped, cut; empty if it does not say."""
+    found = attributes_of(attributes)
+    return next((printable(found[name]) for name in _NAMES if found.get(name)), "")
+
+
+def attributes_of(attributes: bytes | None) -> dict[bytes, bytes]:
+    """By their names; those in front of what cannot be read."""
     found: dict[bytes, bytes] = {}
     reader = PayloadReader(attributes or b"", "connection attributes")
     try:
@@ -19,4 +25,4 @@ def client_program(attributes: bytes | None) -> str:
             found[key] = reader.string_lenenc("value")
     except MalformedPacket:
         pass  # what was read so far still holds
-    return next((printable(found[name]) for name in _NAMES if found.get(name)), "")
+    return found

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohappyeyeballs import start_connection
@@ -39,8 +40,11 @@ class Dialler:
         self._head_start = head_start
         self._lookups: dict[Address, asyncio.Future[Found | OSError]] = {}
 
-    async def dial(self, address: Address) -> tuple[Stream, tuple[str, int]]:
-        """A TCP connection, and the IP address and port at its other end. Raises OSError."""
+    async def dial(self, address: Address | Path) -> tuple[Stream, tuple[str, int]]:
+        """A TCP connection, and the IP address and port at its other end; or one to a Unix socket, and its path with
+        port 0. Raises OSError."""
+        if isinstance(address, Path):
+            return await _dial_unix(address), (str(address), 0)
         found = _in_figures(address) or await self._look_up(address)
         if not found:
             raise OSError(errno.EADDRNOTAVAIL, "no address")
@@ -76,6 +80,17 @@ class Dialler:
             return exc
         except Exception as exc:  # a UnicodeError, say
             return OSError(errno.EINVAL, f"{type(exc).__name__} in the look-up")
+
+
+async def _dial_unix(path: Path) -> Stream:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, str(path))
+        return Stream(sock)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _in_figures(address: Address) -> Found:

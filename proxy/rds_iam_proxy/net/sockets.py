@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from .address import Address
 
 BACKLOG = 65_535
 """Connections that wait to be accepted: as many as the system allows, which cuts this down (`net.core.somaxconn`)."""
+
+MAX_SOCKET_PATH = 103
+"""Bytes: what fits into sockaddr_un everywhere."""
 
 _SOCKET_UMASK = 0o117  # the socket gets mode 0660
 _AF_UNIX = getattr(socket, "AF_UNIX", None)  # Python has none on Windows
@@ -79,6 +83,16 @@ def listen(bind: Address | Path) -> Listening:
         sock.close()
         raise
     return Listening(sock)
+
+
+def folder_for(name: str, environ: Mapping[str, str]) -> str | None:
+    """Where a Unix socket of this relative name can be: in the user's own folder in memory, if there is one, and never
+    in one that makes the whole name too long. None: nowhere."""
+    for folder in (environ.get("XDG_RUNTIME_DIR"), environ.get("TMPDIR"), "/tmp"):  # noqa: S108
+        room = MAX_SOCKET_PATH - len(f"/{name}")
+        if folder and len(os.fsencode(folder)) <= room and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None
 
 
 def peer_of(sock: socket.socket, name: object) -> Peer:

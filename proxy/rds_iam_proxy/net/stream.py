@@ -89,6 +89,24 @@ class Stream:
             view = view[count:]
         return bytes(data)
 
+    async def read_some(self, buffer: memoryview) -> int:
+        """What there is, into `buffer`, which has room for a TLS record at least: the number of bytes. Raises
+        EndOfStream, OSError.
+        """
+        while (count := self.receive(buffer)) is None:
+            await self._until_ready(BlockingIOError(), write=False)
+        if count == 0:
+            raise EndOfStream("closed where more was due")
+        return count
+
+    async def peek(self) -> bytes:
+        """The first byte that comes, left where it is; empty at the end. Before TLS only. Raises OSError."""
+        while True:
+            try:
+                return self._socket.recv(1, socket.MSG_PEEK)
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, write=False)
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of `data`. Raises OSError."""
         view = memoryview(data)

@@ -1,6 +1,6 @@
 """What a login at RDS is, whatever the database: its steps, its way there, who asks for it, and what it gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
@@ -51,8 +51,15 @@ class RDSSession(Protocol):
     def server(self) -> tuple[str, int]:
         """The IP address and port that it runs on."""
 
+    @property
+    def connection_id(self) -> int:
+        """As RDS counts them."""
+
     async def quit(self) -> None:
         """Take leave as a client does, then close."""
+
+    def leave(self) -> None:
+        """The same of a session at rest, at once."""
 
     def close(self) -> None: ...
 
@@ -63,12 +70,19 @@ SessionT = TypeVar("SessionT", bound=RDSSession)
 SessionT_co = TypeVar("SessionT_co", bound=RDSSession, covariant=True)
 
 
+SessionT_contra = TypeVar("SessionT_contra", bound=RDSSession, contravariant=True)
+
+
 class Login(Protocol[SessionT_co]):
     """One dial and login at RDS. `run` it once."""
 
-    step: Step
-    certificate_expires: float | None
-    """Seconds since 1970; None: no certificate was shown this time."""
+    @property
+    def step(self) -> Step:
+        """What is being waited for."""
+
+    @property
+    def certificate_expires(self) -> float | None:
+        """Seconds since 1970; None: no certificate was shown this time."""
 
     async def run(self, on_close: Callable[[], None]) -> SessionT_co:
         """A session at RDS, which calls `on_close` when it is closed. Raises LoginError."""
@@ -83,6 +97,8 @@ class Order(Generic[SessionT]):
     db_user: str
     make: Callable[[Way, OnStep], Login[SessionT]]
     """One try. There may be several."""
+    kind: Hashable | None = None
+    """What else a login fixes once and for all: a used session of the same kind would do. None: none would."""
     token_first: bool = True
     """Without a token do not even dial: RDS may count handshakes that break off."""
 

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import Refused
+from ..errors.tree import Refused, Unreachable
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
@@ -18,6 +19,8 @@ from ..stats.target import TargetWatch
 from . import failures
 from .login import Order, Permit, SessionT, Step, Way
 from .patience import Patience
+from .pool import PARKED_SHARE, Bounds, Pool
+from .tunnel.tunnel import OPENING_SECONDS, Tunnel
 from .verdicts import Meaning, Verdicts
 from .whereabouts import Whereabouts
 
@@ -45,24 +48,27 @@ class Upstream:
         now: Callable[[], float] = time.monotonic,
         watch: TargetWatch | None = None,
         clock: ClockWatch | None = None,
+        tunnel: Tunnel | None = None,
     ) -> None:
         self.target = target
         self.limiter = limiter
         self.tokens = tokens
         self.trust = trust
+        self.tunnel = tunnel
         self.watch = watch or TargetWatch()
         self.now = now
         self._clock = clock or ClockWatch()
         self._breaker = Breaker(now=now)
-        self._whereabouts = Whereabouts(target, trust)
+        self._whereabouts = Whereabouts(target, trust, tunnel=tunnel)
         self._dialler = Dialler()
         self._verdicts = Verdicts()
         self._sessions: Counter[str] = Counter()  # by account
+        self.pool: Pool[Any] = Pool(_bounds(target), now)
 
     @property
     def sessions(self) -> int:
         """Sessions of clients that are open or being opened."""
-        return self._sessions.total() - self._sessions[PROBE]
+        return self._sessions.total() - self._sessions[PROBE] - len(self.pool)
 
     @property
     def breaker_open(self) -> bool:
@@ -86,26 +92,62 @@ class Upstream:
     async def log_in(self, order: Order[SessionT], permit: Permit) -> SessionT:
         """A session at RDS, for which `admit` has given the permit. Raises LoginError."""
         self._check_sessions(order.account)  # again: several may have waited for the last place
-        self._sessions[order.account] += 1
+        self._opened(order.account)
         try:
             return await self._try_until_judged(order, permit)
         except BaseException:
             self._closed(order.account)
             raise
 
-    async def way(self) -> Way:
-        """Where the target's logins go now. Raises Unreachable."""
-        target, trust = await self._whereabouts.now()
+    async def way(self, seconds: float = OPENING_SECONDS) -> Way:
+        """Where the target's logins go now. `seconds`: so long a tunnel may need to open. Raises Unreachable."""
+        target, trust = await self._whereabouts.now(seconds)
         return Way(target, trust, self.tokens, self._clock, self._dialler)
 
+    async def have_token(self, db_user: str) -> None:
+        """Raises LoginError if no login is possible now for want of one."""
+        way = await self.way()
+        await self.tokens.get(way.target.address, way.target.region, db_user)
+
+    def spoil(self, *, account: str | None = None, db_user: str | None = None) -> None:
+        """No session of these that is open now is lent any more; None: whichever."""
+        for loan in self.pool.spoil(account=account, db_user=db_user):
+            loan.leave()
+
+    def close_expired(self) -> None:
+        """Those that have waited too long for their next client; to be called from time to time."""
+        for loan in self.pool.expired():
+            loan.leave()
+
+    def close_pool(self) -> None:
+        """Nothing is lent from now on."""
+        for loan in self.pool.close():
+            loan.leave()
+
     def _check_sessions(self, account: str) -> None:
+        """A session that waits for a client makes room for one that is there."""
         target, most = self.target, self.target.max_sessions_per_account
-        if self.sessions >= target.max_sessions:
-            raise failures.sessions_in_use(target)
-        if most is not None and self._sessions[account] >= most:
-            raise failures.account_sessions_in_use(target, account, most)
+        while self.sessions + len(self.pool) >= target.max_sessions:
+            if not self._evict(None):
+                raise failures.sessions_in_use(target)
+        while most is not None and self._sessions[account] >= most:
+            if not self._evict(account):
+                raise failures.account_sessions_in_use(target, account, most)
+
+    def _evict(self, account: str | None) -> bool:
+        loan = self.pool.evict(account)
+        if loan is not None:
+            loan.leave()
+        return loan is not None
+
+    def _opened(self, account: str) -> None:
+        self._sessions[account] += 1
+        if self.tunnel is not None:
+            self.tunnel.enter()
 
     def _closed(self, account: str) -> None:
+        if self.tunnel is not None:
+            self.tunnel.leave()
         self._sessions[account] -= 1
         if not self._sessions[account]:
             del self._sessions[account]
@@ -122,6 +164,7 @@ class Upstream:
                 if meaning not in (Meaning.AS_IT_SAYS, Meaning.OLD_TOKEN):
                     self.limiter.throttled(permitted_at)
                 if meaning in (Meaning.AS_IT_SAYS, Meaning.NOT_THROTTLED):
+                    self.spoil(db_user=order.db_user)
                     raise
                 if meaning is Meaning.STILL_THROTTLED:
                     ago = self._verdicts.seconds_since_login(order.db_user, self.now())
@@ -135,9 +178,18 @@ class Upstream:
             permitted_at = await self.limiter.acquire(order.account, last_permit, again=meaning is Meaning.THROTTLED)
 
     async def _connect(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
+        try:
+            return await self._log_in_once(order, deadline, patience)
+        finally:
+            if self.breaker_open:
+                self.spoil()
+
+    async def _log_in_once(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
         with self._breaker.attempt(), self.watch.attempt(order.db_user):
             patience.on(Step.CONNECT)
-            way = await self.way()
+            login = None
+            left = deadline - self.now()
+            way = await self.way(max(0.0, left - min(LEFT_FOR_LOGIN_SECONDS, left / 2)))
             try:
                 async with asyncio.timeout(max(0.0, deadline - self.now())):
                     if order.token_first:  # it is kept for the login that follows
@@ -147,6 +199,19 @@ class Upstream:
                     login = order.make(way, patience.beside(PhaseTimer(self.watch.phases, self.now)))
                     session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
+                if self.tunnel is not None and login is not None and login.step in (Step.CONNECT, Step.GREETING):
+                    self.tunnel.unanswered()
                 raise patience.over(way.target) from None
+            except Unreachable as exc:
+                raise await self._whereabouts.explained(exc) from exc
+            if self.tunnel is not None:
+                self.tunnel.answered()
         self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
         return session
+
+
+def _bounds(target: Target) -> Bounds | None:
+    if not target.reuse:
+        return None
+    total = max(1, int(target.max_sessions * PARKED_SHARE))
+    return Bounds(target.reuse_idle, target.reuse_lifetime, target.reuse_max, total)

@@ -8,9 +8,10 @@ from ..aws.cnames import log, rds_name_behind
 from ..aws.names import parse_rds_name, partition_of
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import Unreachable
+from ..errors.tree import LoginError, Unreachable
 from ..logs import event
 from ..net.address import Address
+from .tunnel.tunnel import OPENING_SECONDS, Tunnel
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
 class Whereabouts:
     """Where a target's logins go now, and whom to trust there: as configured, or what its CNAME leads to."""
 
-    def __init__(self, target: Target, trust: Trust, *, resolver: "Resolver | None" = None) -> None:
+    def __init__(
+        self, target: Target, trust: Trust, *, tunnel: Tunnel | None = None, resolver: "Resolver | None" = None
+    ) -> None:
+        self._tunnel = tunnel
         self._target = target
         self._trust = trust
         self._resolver = resolver
 
-    async def now(self) -> tuple[Target, Trust]:
-        """The target with its real endpoint. Raises Unreachable."""
+    async def now(self, seconds: float = OPENING_SECONDS) -> tuple[Target, Trust]:
+        """The target with its real endpoint, and where to dial. `seconds`: so long a tunnel may need to open.
+
+        Raises Unreachable.
+        """
+        if self._tunnel is not None:
+            return replace(self._target, dial=await self._tunnel.near_end(seconds)), self._trust
         if not self._target.follow_cname:
             return self._target, self._trust
         target = await follow(self._target, resolver=self._resolver)
@@ -41,6 +50,12 @@ class Whereabouts:
                 endpoint=str(target.address),
             )
         return target, self._trust
+
+    async def explained(self, error: LoginError) -> LoginError:
+        """Why the way there led nowhere, if the tunnel knows more than the login does."""
+        if self._tunnel is None or not isinstance(error, Unreachable):
+            return error
+        return await self._tunnel.explained(error)
 
 
 async def follow(target: Target, *, resolver: "Resolver | None" = None) -> Target:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ class Service:
         self._config = config
         self._sockets = sockets or LentSockets()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tunnel_tasks: set[asyncio.Task[None]] = set()
         self._doors: dict[_DoorKey, _Door] = {}
         self._probing: dict[Probe, asyncio.Task[None]] = {}
         self._talking: dict[LoginBudget, asyncio.Task[None]] = {}
@@ -89,7 +91,7 @@ class Service:
         self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
         self._new_watch = new_watch
-        self._wiring = wire(config, self.spawn, new_watch=new_watch)
+        self._wiring = wire(config, self.spawn, spawn_tunnel=self._spawn_tunnel, new_watch=new_watch)
         self.clients = Clients()
         self.last_reload: LastReload | None = None
         """None: there has been none since the start."""
@@ -131,7 +133,7 @@ class Service:
 
     def prepare(self, config: Config) -> Wiring:
         """The parts for `config`, for `reload`. Reads files, so it may block: for a thread. Raises ConfigError."""
-        return wire(config, self.spawn, self._wiring, new_watch=self._new_watch)
+        return wire(config, self.spawn, self._wiring, spawn_tunnel=self._spawn_tunnel, new_watch=self._new_watch)
 
     def reload(self, config: Config, wiring: Wiring) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
@@ -145,6 +147,10 @@ class Service:
         self._max_clients = _room_for(config)
         for key in self._doors.keys() - wanted.keys():
             self._close_door(self._doors.pop(key))
+        self._close_pools(before=self._wiring, after=wiring)
+        self._spoil_changed(config)
+        for way in self._wiring.tunnels.keys() - wiring.tunnels.keys():
+            self._wiring.tunnels[way].retire()
         self._config, self._wiring = config, wiring
         self._open_doors(config, wiring, new)
         self._join_fleets()
@@ -174,15 +180,15 @@ class Service:
         """
         self._stop_listening()
         self._stop_probes()
+        self._close_pools(before=self._wiring, after=Wiring())
         return await self.clients.drain(self._config.drain_timeout, stop_now)
 
     async def close(self) -> None:
         """End everything that still runs."""
         self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        self._close_pools(before=self._wiring, after=Wiring())
+        await _cancel(self._tasks)
+        await _cancel(self._tunnel_tasks)  # which carried the farewells of sessions
         for door in self._doors.values():
             door.listening.close()  # if its task never ran
         for tokens in self._wiring.tokens.values():
@@ -191,16 +197,41 @@ class Service:
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """The one place where tasks are made: the loop itself would forget them."""
+        return self._spawn(coroutine, self._tasks)
+
+    def _spawn_tunnel(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return self._spawn(coroutine, self._tunnel_tasks)
+
+    def _spawn(self, coroutine: Coroutine[None, None, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        tasks.add(task)
+        task.add_done_callback(partial(self._ended, tasks))
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+    def _ended(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
         exception = None if task.cancelled() else task.exception()
         if exception is not None:
             event(log, logging.ERROR, "internal error", exception=exception)
+
+    # --- used sessions ---
+
+    def close_expired(self) -> None:
+        """Used sessions that have waited too long for their next client; to be called from time to time."""
+        for upstream in self._wiring.upstreams.values():
+            upstream.close_expired()
+
+    def _close_pools(self, *, before: Wiring, after: Wiring) -> None:
+        """Of the targets that are gone, or are made anew: their sessions came there another way."""
+        for key, upstream in before.upstreams.items():
+            if after.upstreams.get(key) is not upstream:
+                upstream.close_pool()
+
+    def _spoil_changed(self, config: Config) -> None:
+        """An account that is not as it was gets no session from before."""
+        for account in set(self._config.accounts) - set(config.accounts):
+            for upstream in self._wiring.upstreams.values():
+                upstream.spoil(account=account.user)
 
     # --- listeners ---
 
@@ -300,6 +331,13 @@ class Service:
             self._probing.pop(probe).cancel()
         for probe in wanted - self._probing.keys():
             self._probing[probe] = self.spawn(probe.run())
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    while tasks:
+        await asyncio.wait(set(tasks))
 
 
 def _room_for(config: Config) -> int:

@@ -12,7 +12,8 @@ import platformdirs
 
 from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
-from ..config import Account, Config, Target
+from ..config import Account, Config, Engine, Listener, Target
+from ..config import Tunnel as TunnelWay
 from ..dialect import Dialect
 from ..errors.tree import ConfigError
 from ..files import read_file
@@ -21,6 +22,8 @@ from ..logs import event
 from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
 from ..net.address import Address
+from ..postgres.dialect import ALPN_PROTOCOL, postgres
+from ..rds.tunnel.tunnel import Tunnel
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
 from .budgets import BudgetKey, LoginBudget, identity_of, make_budget
@@ -29,7 +32,8 @@ from .probe import Probe
 log = logging.getLogger(__name__)
 
 _TrustKey = tuple[str, str, Path | None, str]
-_Place = tuple[str, Address, Address]
+_Place = tuple[str, Address, Address | Path, TunnelWay | None, Engine]
+_TunnelKey = tuple[TunnelWay, float | None, Address, str | None, str]
 _UpstreamKey = tuple[Target, _TrustKey, BudgetKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
 Spawn = Callable[[Coroutine[None, None, None]], object]
@@ -60,6 +64,7 @@ class Wiring:
     """Those of earlier configurations too: sessions that are open may still log in anew."""
     watches: dict[_Place, TargetWatch] = field(default_factory=dict)
     dialects: dict[_Place, Dialect[Any]] = field(default_factory=dict)
+    tunnels: dict[_TunnelKey, Tunnel] = field(default_factory=dict)
     upstreams: dict[_UpstreamKey, Upstream] = field(default_factory=dict)
     probes: dict[_ProbeKey, Probe] = field(default_factory=dict)
 
@@ -69,6 +74,7 @@ def wire(
     spawn: Spawn,
     before: Wiring | None = None,
     *,
+    spawn_tunnel: Spawn | None = None,
     new_watch: Callable[[], TargetWatch] = TargetWatch,
 ) -> Wiring:
     """The parts for `config`; `before`: those that run now. Changes nothing of them. Raises ConfigError."""
@@ -77,14 +83,25 @@ def wire(
     greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
-    tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
+    tls = tuple(local_tls(listener, state_folder, _alpn(config, listener)) for listener in config.listeners)
     keys = {target: (target, _trust_key(target), BudgetKey.of(target, config.sharing)) for target in targets}
     trusts = kept(before.trusts, (key for _, key, _ in keys.values()), lambda key: Trust(key[1], key[2]))
     budgets = kept(before.budgets, (key for _, _, key in keys.values()), make_budget)
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
-    dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
+
+    def dialect(place: _Place) -> Dialect[Any]:
+        return postgres() if place[-1] == "postgres" else mysql(place[1], greetings, spawn)
+
+    dialects = kept(before.dialects, map(_place, targets), dialect)
+
+    ways = {_tunnel_key(target): target for target in targets}
+    tunnels = kept(
+        before.tunnels,
+        (key for key in ways if key is not None),
+        lambda key: Tunnel(ways[key], config.tunnel_environ, spawn_tunnel or spawn),
+    )
 
     def upstream(key: _UpstreamKey) -> Upstream:
         target, trust_key, budget_key = key
@@ -94,6 +111,7 @@ def wire(
             tokens=tokens[identity_of(target)],
             trust=trusts[trust_key],
             watch=watches[_place(target)],
+            tunnel=None if (way := _tunnel_key(target)) is None else tunnels[way],
         )
 
     def probe(key: _ProbeKey) -> Probe:
@@ -107,7 +125,7 @@ def wire(
         target.name: Route(upstreams[key], dialects[_place(target)], probes[probe_keys[target]])
         for target, key in keys.items()
     }
-    return Wiring(routes, tls, budgets, trusts, tokens, watches, dialects, upstreams, probes)
+    return Wiring(routes, tls, budgets, trusts, tokens, watches, dialects, tunnels, upstreams, probes)
 
 
 def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> dict[K, V]:
@@ -117,7 +135,19 @@ def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> 
 
 def _place(target: Target) -> _Place:
     """What was learnt of a target holds as long as it is at this address."""
-    return target.name, target.address, target.dial
+    return target.name, target.address, target.dial, target.tunnel, target.engine
+
+
+def _alpn(config: Config, listener: Listener) -> str | None:
+    """MySQL's clients name no protocol."""
+    return ALPN_PROTOCOL if config.targets[listener.target].engine == "postgres" else None
+
+
+def _tunnel_key(target: Target) -> _TunnelKey | None:
+    """Targets with the same way to the same endpoint share a tunnel."""
+    if target.tunnel is None:
+        return None
+    return target.tunnel, target.tunnel_idle, target.address, target.profile, target.region
 
 
 def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:

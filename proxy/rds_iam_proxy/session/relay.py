@@ -31,11 +31,16 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Who ended the relay, and why; `interrupted`: by what command the client logs in once more."""
+    """Who ended the relay, and why; `interrupted`: by what command the client logs in once more; `owed`: RDS was not
+    told that the client has taken leave, and this, of what it answered, the client has not taken yet; `behind`: bytes
+    that came behind the farewell.
+    """
 
     by: Side
     why: str
     interrupted: bytes | None = None
+    owed: bytes | None = None
+    behind: int = 0
 
 
 def make_buffer() -> memoryview:
@@ -91,6 +96,8 @@ class Relay:
             self.upward.detach()
             self.downward.detach()
         await self._flush(ending)
+        if self._watch.kept_quit and ending.by is Side.CLIENT:
+            return Ending(Side.CLIENT, "quit", owed=self.downward.take_pending(), behind=self._watch.behind_quit)
         if self.upward.is_at_end and ending.by is Side.CLIENT:
             await self._last_answer()
         if self._watch.has_quit:
@@ -136,6 +143,8 @@ class Relay:
                 self._asked_at = self.downward.byte_count
             if watch.interrupted is not None:
                 self._end(Ending(Side.CLIENT, "log in again", watch.interrupted))
+            elif watch.kept_quit:
+                self._end(Ending(Side.CLIENT, "quit"))
         return out
 
     def _listen(self, data: memoryview) -> Bytes:
@@ -224,9 +233,13 @@ class Direction:
         self._sink.watch_writable(None)
 
     async def flush(self, rest: bytes) -> None:
-        pending, self._pending = self._pending, None
-        await self._sink.write(pending or b"")
+        await self._sink.write(self.take_pending())
         await self._sink.write(rest)
+
+    def take_pending(self) -> bytes:
+        """What the receiver has not taken, for the caller to hand over."""
+        pending, self._pending = self._pending, None
+        return bytes(pending or b"")
 
     def _readable(self) -> None:
         if self._over.done() or self._pending is not None or self._has_more():

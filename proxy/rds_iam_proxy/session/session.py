@@ -17,14 +17,19 @@ from ..front.arrival import Arrival
 from ..front.shared import Shared
 from ..logs import event
 from ..net.stream import EndOfStream
-from ..rds.login import Permit, SessionT
+from ..rds.login import Order, Permit, SessionT
+from ..rds.pool import Loan
 from ..rds.upstream import Upstream
+from .lending import Leaving, Lending, NothingOwed
 from .login import ClientLogin, Stage
 from .relay import Ending, Relay, Side
 from .traffic import Meter
 from .view import Activity, SessionView
 
 FAREWELL_SECONDS = 1.0
+
+STILL_ANSWERED = "RDS still answered a command"
+"""From before the client logged in once more: the order cannot be kept."""
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +49,13 @@ class Session(Generic[SessionT]):
         self._upstream = upstream
         self._shared = shared
         self._front = dialect.front(arrival, shared)
+        self._lending = Lending(upstream, dialect.cleaner)
         self._login = ClientLogin(self._front, arrival, shared, upstream.watch)
         self._began = shared.now()
         self._greeted_late = 0.0  # seconds that the client's patience was used up before it could log in
         self._activity = Activity.LOGIN
         self._account: Account | None = None
+        self._loan: Loan[SessionT] | None = None  # the last
         self._permit: asyncio.Task[Permit] | None = None  # while it is waited for
         self._was_in = False
         self._farewell: LoginError | None = None
@@ -171,26 +178,34 @@ class Session(Generic[SessionT]):
 
     # --- the login at RDS ---
 
-    async def _enter(self, account: Account) -> SessionT:
+    async def _enter(self, account: Account) -> Loan[SessionT]:
         """Log in at RDS, then let the client in. Raises LoginError, OSError."""
         self._account = account
         await self._front.accept()
-        rds = await self._log_in_at_rds(account)
+        loan = await self._log_in_at_rds(account)
         try:
             self._login.check()
-            await self._front.welcome(rds)
+            await self._front.welcome(loan.session)
         except LoginError:
-            await rds.quit()
+            await loan.session.quit()
             raise
         except BaseException:
-            rds.close()
+            loan.close()
             raise
         self._login.stage = Stage.IN
         self._upstream.watch.accepted += 1
-        return rds
+        return loan
 
-    async def _log_in_at_rds(self, account: Account) -> SessionT:
+    async def _log_in_at_rds(self, account: Account) -> Loan[SessionT]:
+        """A used session, if there is one that would do."""
         order = self._front.order(account)
+        key = await self._lending.key(order)
+        loan = None if key is None else await self._lending.borrow(key)
+        if loan is None:
+            loan = await self._lending.first(key, await self._new_at_rds(order))
+        return loan or Loan(await self._new_at_rds(order), None, self._shared.now())
+
+    async def _new_at_rds(self, order: Order[SessionT]) -> SessionT:
         deadline = self._shared.now() + self.target.login_timeout - self._greeted_late
         permit = await self._unless_client_leaves(self._upstream.admit(order.account, deadline))
         return await self._upstream.log_in(order, permit)
@@ -218,21 +233,23 @@ class Session(Generic[SessionT]):
 
     # --- the relay ---
 
-    async def _relay_to_the_end(self, rds: SessionT) -> Ending:
+    async def _relay_to_the_end(self, loan: Loan[SessionT]) -> Ending:
         """A client that logs in once more gets another session at RDS. Raises LoginError, OSError if it does not."""
         while True:
-            with closing(rds):
+            with closing(loan):
+                self._loan = loan
                 again = None
                 while again is None:
-                    ending = await self._relay(rds)
+                    ending = await self._relay(loan)
                     if ending.interrupted is None:
-                        await self._leave(rds, ending)
+                        await self._leave(loan, ending)
                         return ending
-                    again = await self._log_in_again(rds, ending.interrupted)
-            rds = again
+                    again = await self._log_in_again(loan, ending.interrupted)
+            loan = again
 
-    async def _relay(self, rds: SessionT) -> Ending:
-        with self._front.watch(rds) as watch:
+    async def _relay(self, loan: Loan[SessionT]) -> Ending:
+        rds = loan.session
+        with self._front.watch(rds, keep_quit=loan.key is not None) as watch:
             relay = Relay(self._stream, rds.stream, watch, self._shared.buffer)
             self._was_in, self._activity = True, Activity.RUNNING
             try:
@@ -241,28 +258,43 @@ class Session(Generic[SessionT]):
             finally:
                 self._activity = Activity.ENDING
 
-    async def _log_in_again(self, rds: SessionT, payload: bytes) -> SessionT | None:
-        """None: it was refused, and `rds` goes on. Raises LoginError, OSError."""
+    async def _log_in_again(self, loan: Loan[SessionT], payload: bytes) -> Loan[SessionT] | None:
+        """None: it was refused, and `loan` goes on. Raises LoginError, OSError."""
         before, self._activity = self._account, Activity.LOGIN
+        rds, is_given_back = loan.session, False
         try:
             who = await self._login.again(payload)
             if isinstance(who, Aside):
                 raise EndOfStream("no login followed")
+            if loan.key is not None and loan.key == await self._lending.key(self._front.order(who)):
+                is_given_back = True
+                await self._clean_for_itself(loan)
             again = await self._enter(who)
         except LoginError as error:
             self._account = before
-            if self._login.is_stopping or rds.stream.has_unread or not await self._front.stay(rds):
+            if is_given_back or self._login.is_stopping or rds.stream.has_unread or not await self._front.stay(rds):
                 raise
             await self._login.refuse_and_go_on(error)
             return None
-        if rds.stream.has_unread:  # an answer to a command from before: the order cannot be kept
+        if not is_given_back and rds.stream.has_unread:
             again.close()
-            raise EndOfStream("RDS still answered a command")
+            raise EndOfStream(STILL_ANSWERED)
         return again
 
-    async def _leave(self, rds: SessionT, ending: Ending) -> None:
+    async def _clean_for_itself(self, loan: Loan[SessionT]) -> None:
+        """It may be the very session that its client gets next. Raises EndOfStream."""
+        nothing = NothingOwed()
+        await self._lending.give_back(loan, nothing)
+        if nothing.was_answered:
+            raise EndOfStream(STILL_ANSWERED)
+
+    async def _leave(self, loan: Loan[SessionT], ending: Ending) -> None:
         """What becomes of RDS's session when its client's is over."""
-        if self._farewell is not None:
+        rds = loan.session
+        if ending.owed is not None:
+            why_not = "bytes behind the farewell" if ending.behind else ""
+            await self._lending.give_back(loan, Leaving(self._stream, ending.owed), why_not=why_not)
+        elif self._farewell is not None:
             await rds.quit()
         if ending.by is Side.RDS and rds.stream.was_reset:
             self._stream.reset()
@@ -305,6 +337,8 @@ class Session(Generic[SessionT]):
             bytes_from_rds=view.bytes_from_rds,
             closed_by=str(ending.by),
             why=ending.why,
+            rds_connection_id=None if self._loan is None else self._loan.session.connection_id,
+            reused=None if self._loan is None else self._loan.clients - 1,
         )
         self._upstream.watch.ended[str(ending.by)] += 1
 

@@ -52,6 +52,10 @@ class TargetWatch:
     """Logins of clients that were answered with an error, by reason."""
     abandoned: int = 0
     """Logins that the client broke off."""
+    lent: int = 0
+    """Logins of clients that a used session served."""
+    unfit: Counter[str] = field(default_factory=Counter)
+    """Used sessions that were not lent again, by why."""
     bytes_from_client: int = 0
     bytes_from_rds: int = 0
     ended: Counter[str] = field(default_factory=Counter)

@@ -256,6 +256,14 @@ def test_what_a_reset_does_not_undo_is_told(command: int, cuts: list[int]) -> No
     assert scanner.pinned_by == command
 
 
+def test_a_pinned_session_is_told_of_the_quit() -> None:
+    scanner = CommandScanner(NO_CAPABILITIES, _kill_target, keep_quit=True)
+    pinning = frame(b"\x1b\0\0", 0) + frame(b"\x01", 0)
+    assert _feed(scanner, pinning, []) == pinning
+    assert not scanner.kept_quit
+    assert scanner.has_quit
+
+
 def test_empty_command_counts_and_passes() -> None:
     scanner = _scanner()
     assert _feed(scanner, frame(b"", 0), []) == frame(b"", 0)

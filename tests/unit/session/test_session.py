@@ -21,6 +21,7 @@ from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import Peer
 from rds_iam_proxy.net.stream import EndOfStream, Stream
 from rds_iam_proxy.rds.login import Login, OnStep, Order, Permit, Way
+from rds_iam_proxy.rds.pool import Pool
 from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.session.relay import make_buffer
 from rds_iam_proxy.session.session import Session
@@ -111,7 +112,12 @@ class FakeRDS:
     stream: Stream
     diary: list[str]
     server: tuple[str, int] = ("10.0.0.1", 3306)
+    connection_id: int = 57
     is_open: bool = True
+
+    def leave(self) -> None:
+        self.diary.append("RDS is told goodbye")
+        self.close()
 
     async def quit(self) -> None:
         self.diary.append("RDS is told goodbye")
@@ -132,6 +138,8 @@ class FakeWatch:
     at_boundary = True
     in_transaction: bool = False
     has_quit = False
+    kept_quit = False
+    behind_quit = 0
     interrupted: bytes | None = None
     has_more = False
 
@@ -216,7 +224,7 @@ class FakeFront:
         self._script.says("welcome", self._script.at_welcome)
 
     @contextmanager
-    def watch(self, rds: FakeRDS) -> Iterator[FakeWatch]:
+    def watch(self, rds: FakeRDS, *, keep_quit: bool) -> Iterator[FakeWatch]:
         self._script.says("relay")
         yield FakeWatch()
 
@@ -238,6 +246,8 @@ class FakeUpstream:
 
     def __init__(self, script: Script, streams: Iterator[FakeStream]) -> None:
         self.watch = TargetWatch()
+        self.now = asyncio.get_running_loop().time
+        self.pool: Pool[FakeRDS] = Pool(None, self.now)
         self._script = script
         self._streams = streams
 
@@ -253,6 +263,8 @@ class FakeUpstream:
 
 class Play:
     """A session in its surroundings. To be used in a running loop."""
+
+    cleaner = None
 
     def __init__(self, script: Script) -> None:
         script.permits.set()

@@ -68,7 +68,8 @@ function createTarget() {
     say(name, target.name);
     health.dataset.state = target.health;
     say(health, target.health);
-    const dial = target.dial ? `, dialled as ${target.dial}` : "";
+    const dial = target.dial ? `, dialled as ${target.dial}`
+      : target.tunnel ? `, tunnel ${target.tunnel.way} ${target.tunnel.state}` : "";
     say(endpoint, target.endpoint + dial);
     endpoint.title = `${target.endpoint}${dial} (${target.region})`;
     say(why, target.why);
@@ -107,6 +108,7 @@ function details(target) {
   if (ages.length) parts.push(`oldest token ${duration(Math.max(...ages))}`);
   if (target.certificate_expires) parts.push(`certificate for ${duration(target.certificate_expires - now)}`);
   if (target.rate < target.rate_limit) parts.push(`RDS throttles: ${target.rate} instead of ${target.rate_limit} logins/s`);
+  if (target.lent || target.parked) parts.push(`${number(target.lent)} logins served by used sessions, ${target.parked} wait`);
   parts.push(`${bytes(target.bytes_from_client)} sent, ${bytes(target.bytes_from_rds)} received`);
   return parts.join(" · ");
 }

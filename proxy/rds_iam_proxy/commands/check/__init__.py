@@ -17,6 +17,7 @@ from ...front.tls import local_tls
 from .report import Finding, Report, Status, width_of
 from .store import check_store
 from .target import check_target
+from .tunnel import tunnel_of
 
 
 def run(load: Callable[[], Config], *, config_only: bool, as_json: bool, stream: TextIO) -> int:
@@ -74,5 +75,6 @@ async def _check(config: Config, trusts: dict[str, Trust], report: Report) -> No
             report.begin(f"{name}: {target.address}")
             report.add(name, Finding("login", Status.SKIPPED, "no account may use this target"))
             continue
-        await check_target(target, db_users, trusts[name], report)
+        async with tunnel_of(target, config.tunnel_environ) as tunnel:
+            await check_target(target, db_users, trusts[name], tunnel, report)
     await check_store(config, report)

@@ -4,26 +4,32 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...aws.clock import ClockWatch
 from ...aws.credentials import Identity, Signed, Signer
 from ...aws.sources import Source, sources
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
-from ...config import Target
+from ...config import Engine, Target
 from ...errors.tree import LoginError
 from ...logs import printable
 from ...net.address import Address
+from ...net.dial import Dialler
 from ...rds import failures
+from ...rds.login import Way
+from ...rds.tunnel.tunnel import Tunnel
 from ...rds.whereabouts import Whereabouts
 from ...threads import in_thread
 from . import query
 from .caller import STS_SECONDS, BadCredentials, Caller, NotAnswered, ask_sts, sts_client
+from .engines import steps_of
 from .metadata import metadata_service
 from .report import Finding, Report, Status
 from .steps import failed, log_in
+from .tunnel import open_tunnel
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -32,7 +38,13 @@ SKEW_SECONDS = 60.0
 """By so much must the clock be wrong to be worth a warning; RDS and AWS bear a few minutes."""
 
 LOOKUP_SECONDS = 5.0
-_AFTER_CREDENTIALS = ("DNS", "TCP", "greeting", "TLS", "token", "login", "query")
+
+
+_QUESTIONS: dict[Engine, tuple[str, str]] = {
+    "mysql": ("SELECT CURRENT_USER()", ", by PyMySQL,"),
+    "postgres": ("SELECT current_user", ""),
+}
+"""What is asked, and by whom."""
 
 
 class _Witness(Signer):
@@ -50,7 +62,9 @@ class _Witness(Signer):
         return self.signed
 
 
-async def check_target(target: Target, db_users: Sequence[str], trust: Trust, report: Report) -> None:
+async def check_target(
+    target: Target, db_users: Sequence[str], trust: Trust, tunnel: Tunnel | None, report: Report
+) -> None:
     """Adds its findings to the report; the first failure ends it."""
     identity = Identity(target.profile, target.role_arn, target.external_id, target.role_session_name)
     signer = _Witness(identity)
@@ -62,13 +76,24 @@ async def check_target(target: Target, db_users: Sequence[str], trust: Trust, re
             if number == 0:
                 caller = await _credentials(target, db_user, identity, signer, tokens, report, subject)
                 if caller is None and report.failed:
-                    for step in _AFTER_CREDENTIALS:
-                        report.add(subject, Finding(step, Status.SKIPPED, "not reached"))
+                    _skip(("DNS", *steps_of(target), "query"), report, subject)
                     return
-            found, its_trust = await _dns(target, trust, report, subject)
-            await _log_in(found, db_user, tokens, its_trust, caller, report, subject)
+            if tunnel is not None:
+                opened = await open_tunnel(tunnel, target.login_timeout)
+                report.add(subject, opened)
+                if opened.status is Status.FAILED:
+                    _skip((*steps_of(target), "query"), report, subject)
+                    return
+            whereabouts = Whereabouts(target, trust, tunnel=tunnel)
+            found, its_trust = await _dns(target, trust, whereabouts, report, subject)
+            await _log_in(found, db_user, tokens, its_trust, whereabouts, caller, report, subject)
     finally:
         tokens.close()
+
+
+def _skip(steps: Iterable[str], report: Report, subject: str) -> None:
+    for step in steps:
+        report.add(subject, Finding(step, Status.SKIPPED, "not reached"))
 
 
 async def _credentials(
@@ -146,14 +171,19 @@ def _clock(ahead: float | None, report: Report, subject: str) -> None:
     report.add(subject, Finding("clock", Status.WARNING, text))
 
 
-async def _dns(target: Target, trust: Trust, report: Report, subject: str) -> tuple[Target, Trust]:
+async def _dns(
+    target: Target, trust: Trust, whereabouts: Whereabouts, report: Report, subject: str
+) -> tuple[Target, Trust]:
     """Where the name leads. It decides nothing: TCP does."""
     if target.dial != target.address:
         report.add(subject, Finding("DNS", Status.SKIPPED, f"{target.dial} is dialled instead"))
         return target, trust
+    if target.tunnel is not None:
+        report.add(subject, Finding("DNS", Status.SKIPPED, "the far end of the tunnel looks the name up"))
+        return await whereabouts.now(target.login_timeout)
     began = time.monotonic()
     try:
-        found, its_trust = await Whereabouts(target, trust).now()
+        found, its_trust = await whereabouts.now()
         details = (f"follows the CNAME to {found.address}",) if found.address != target.address else ()
         addresses = await _addresses(found.address)
         chain = await in_thread(lambda: _chain(found.address.host), LOOKUP_SECONDS, "check")
@@ -192,29 +222,41 @@ async def _log_in(
     db_user: str,
     tokens: TokenSource,
     trust: Trust,
+    whereabouts: Whereabouts,
     caller: Caller | None,
     report: Report,
     subject: str,
 ) -> None:
-    findings = await log_in(target, db_user, tokens, trust, advice=_policy(target, db_user, caller))
+    findings = await log_in(
+        target, db_user, tokens, trust, explained=whereabouts.explained, advice=_policy(target, db_user, caller)
+    )
     for finding in findings:
         report.add(subject, finding)
     if any(finding.status is Status.FAILED for finding in findings):
         report.add(subject, Finding("query", Status.SKIPPED, "not reached"))
         return
     began = time.monotonic()
-    token = await tokens.get(target.address, target.region, db_user)
+    asked, how = _QUESTIONS[target.engine]
     try:
-        user = await in_thread(
-            lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"
-        )
+        user = await _who(target, db_user, tokens, trust)
     except (query.QueryFailed, TimeoutError) as exc:
         why = str(exc) or "no answer in time"
-        text = f"a second login, by PyMySQL, failed: {why}"
-        report.add(subject, Finding("query", Status.FAILED, text, time.monotonic() - began))
+        report.add(
+            subject,
+            Finding("query", Status.FAILED, f"a second login{how} failed: {why}", time.monotonic() - began),
+        )
         return
-    text = f"SELECT CURRENT_USER() says {user} (a second login, by PyMySQL)"
+    text = f"{asked} says {user} (a second login{how.rstrip(',')})"
     report.add(subject, Finding("query", Status.OK, text, time.monotonic() - began))
+
+
+async def _who(target: Target, db_user: str, tokens: TokenSource, trust: Trust) -> str:
+    if target.engine == "postgres":
+        return await query.postgres_user(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user)
+    token = await tokens.get(target.address, target.region, db_user)
+    return await in_thread(
+        lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"
+    )
 
 
 def _policy(target: Target, db_user: str, caller: Caller | None) -> str:

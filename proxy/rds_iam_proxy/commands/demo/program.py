@@ -5,45 +5,61 @@ import os
 import socket
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pymysql
 
-from mysql_wire.passwords import Verifier
+from pg_wire.scram import salt_for
 
-from ...config import Account, Config, Listener, Target
-from ...config.password import random_password
+from ...config import SALT_SECRET, Account, Config, Engine, Listener, Target
+from ...config.password import PasswordHash, random_password
+from ...config.values import ENGINE_PORTS
 from ...net.address import Address
 from ..connect_lines import connect_lines
 from ..serve import new_event_loop, serve
-from .rds import DB_USER, EmbeddedRDS
 from .token_check import Keys
 
 USER = "demo"
-FIRST_PORT = 3306
 
 _TARGET = "demo"
 _PROFILE = "rds-iam-proxy-demo"
 _DRAIN_TIMEOUT = 2.0  # seconds; nothing here is worth waiting for
 
 
-def run(listen: Address | None, *, once: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class _Play:
+    """One kind of database: what plays it, and how a login through the proxy is proved."""
+
+    rds: Callable[[], AbstractAsyncContextManager[Any]]
+    db_user: str
+    log_in: Callable[[Address, str], tuple[str, str, int]]
+    """As any old client would, without TLS: user, version, rows. It blocks."""
+    failures: tuple[type[Exception], ...]
+    who: str
+    version: str
+    """What was asked."""
+
+
+def run(listen: Address | None, *, once: bool, engine: Engine = "mysql") -> int:
     """As the package's `run`."""
     with (
         tempfile.TemporaryDirectory(prefix="rds-iam-proxy-demo-") as folder,
         asyncio.Runner(loop_factory=new_event_loop) as runner,
     ):
-        return runner.run(_run(listen or _first_free(), Path(folder), once))
+        return runner.run(_run(listen or _first_free(ENGINE_PORTS[engine]), Path(folder), once, engine))
 
 
-async def _run(listen: Address, folder: Path, once: bool) -> int:
+async def _run(listen: Address, folder: Path, once: bool, engine: Engine) -> int:
     password = random_password()
-    async with EmbeddedRDS() as rds:
+    play = _postgres() if engine == "postgres" else _mysql()
+    async with play.rds() as rds:
         _point_to(folder, rds.keys)
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        config = _config(rds, listen, password)
+        config = _config(rds, listen, password, play.db_user, engine)
         serving = asyncio.create_task(serve(config, on_ready=lambda addresses: ready.set_result(addresses[0])))
         either: set[asyncio.Future[Any]] = {serving, ready}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -51,11 +67,11 @@ async def _run(listen: Address, folder: Path, once: bool) -> int:
             if not ready.done():
                 return await serving  # raises what kept it from starting
             proxy: Address = ready.result()
-            if not await _prove(rds, proxy, password):
+            if not await _prove(rds, proxy, password, play):
                 return 1
             if once:
                 return 0
-            _say(_how_to_connect(proxy, password))
+            _say(_how_to_connect(proxy, password, engine))
             return await serving
         finally:
             serving.cancel()
@@ -63,20 +79,20 @@ async def _run(listen: Address, folder: Path, once: bool) -> int:
                 await serving
 
 
-async def _prove(rds: EmbeddedRDS, proxy: Address, password: str) -> bool:
+async def _prove(rds: Any, proxy: Address, password: str, play: _Play) -> bool:
     try:
-        user, version, customers = await asyncio.to_thread(_log_in, proxy, password)
-    except (pymysql.MySQLError, OSError) as exc:
+        user, version, customers = await asyncio.to_thread(play.log_in, proxy, password)
+    except play.failures as exc:
         sys.stderr.write(f"The login through the proxy failed: {exc}\n")
         return False
     _say(f"""
 The embedded RDS listens on {rds.address} and plays {rds.endpoint}.
 It takes nothing but TLS and an IAM token signed with keys that were made for this run.
 
-The proxy listens on {proxy}. A login through it as '{USER}' with a plain MySQL password gave:
+The proxy listens on {proxy}. A login through it as '{USER}' with a plain password gave:
 
-  CURRENT_USER()   {user}
-  VERSION()        {version}
+  {play.who:<14}   {user}
+  {play.version:<14}   {version}
   shop.customers   {customers} rows
 
 Logins with an IAM token that the embedded RDS has accepted so far: {rds.accepted}; refused: {rds.refused}.
@@ -84,8 +100,24 @@ Logins with an IAM token that the embedded RDS has accepted so far: {rds.accepte
     return True
 
 
+def _mysql() -> _Play:
+    from .rds import DB_USER, EmbeddedRDS
+
+    return _Play(EmbeddedRDS, DB_USER, _log_in, (OSError, pymysql.MySQLError), "CURRENT_USER()", "VERSION()")
+
+
+def _postgres() -> _Play:
+    from .postgres import client
+    from .postgres.rds import DB_USER, EmbeddedPostgres
+
+    def log_in(proxy: Address, password: str) -> tuple[str, str, int]:
+        return client.log_in(proxy, USER, password)
+
+    return _Play(EmbeddedPostgres, DB_USER, log_in, (OSError, client.LoginFailed), "current_user", "server_version")
+
+
 def _log_in(proxy: Address, password: str) -> tuple[str, str, int]:
-    """Log in as any old client would, without TLS and without a clear-text plugin: user, version, rows. It blocks."""
+    """Without a clear-text plugin."""
     connection: Any = pymysql.connect(
         host=proxy.host, port=proxy.port, user=USER, password=password, database="shop", ssl_disabled=True
     )
@@ -95,14 +127,23 @@ def _log_in(proxy: Address, password: str) -> tuple[str, str, int]:
         return user, version, cursor.execute("SELECT * FROM customers")
 
 
-def _config(rds: EmbeddedRDS, listen: Address, password: str) -> Config:
+def _config(rds: Any, listen: Address, password: str, db_user: str, engine: Engine) -> Config:
     target = Target(
-        name=_TARGET, address=rds.endpoint, dial=rds.address, region=rds.region, profile=_PROFILE, ca_file=rds.ca_file
+        name=_TARGET,
+        address=rds.endpoint,
+        dial=rds.address,
+        region=rds.region,
+        engine=engine,
+        profile=_PROFILE,
+        ca_file=rds.ca_file,
     )
+    hashes = PasswordHash.of(password.encode(), salt_for(SALT_SECRET, USER.encode()))
+    verifiers = () if hashes.mysql is None else (hashes.mysql,)
+    account = Account(user=USER, verifiers=verifiers, db_user=db_user, scram=hashes.scram, database="shop")
     return Config(
         targets={_TARGET: target},
         listeners=(Listener(listen, _TARGET),),
-        accounts=(Account(user=USER, verifiers=(Verifier.of(password.encode()),), db_user=DB_USER),),
+        accounts=(account,),
         drain_timeout=_DRAIN_TIMEOUT,
     )
 
@@ -122,9 +163,9 @@ def _point_to(folder: Path, keys: Keys) -> None:
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
 
 
-def _first_free() -> Address:
-    """127.0.0.1 and the first port from 3306 on that nobody listens on; any free port if many are taken."""
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
+def _first_free(first: int) -> Address:
+    """127.0.0.1 and the first port from this one on that nobody listens on; any free port if many are taken."""
+    for port in range(first, first + 100):
         with socket.socket() as sock, suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
@@ -132,8 +173,8 @@ def _first_free() -> Address:
     return Address("127.0.0.1", 0)
 
 
-def _how_to_connect(proxy: Address, password: str) -> str:
-    lines = "".join(f"  {line}\n" for line in connect_lines(proxy, USER))
+def _how_to_connect(proxy: Address, password: str, engine: Engine) -> str:
+    lines = "".join(f"  {line.replace('=DB', '=shop')}\n" for line in connect_lines(proxy, USER, engine))
     return f"""
 To connect:
 

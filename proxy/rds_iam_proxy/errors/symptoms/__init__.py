@@ -8,17 +8,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .here import HERE
+from .postgres import POSTGRES
 from .reaching import REACHING
 from .row import Symptom
 from .signing import SIGNING
+from .tunnel import TUNNEL
 from .verdicts import VERDICTS
 
 __all__ = ["AT_THE_START", "CHAPTERS", "SYMPTOMS", "WHILE_IT_RUNS", "Symptom"]
 
 CHAPTERS: tuple[tuple[str, tuple[Symptom, ...]], ...] = (
     ("The way to RDS", REACHING),
+    ("The proxy's own tunnel", TUNNEL),
     ("AWS credentials", SIGNING),
     ("RDS's verdict", VERDICTS),
+    ("PostgreSQL", POSTGRES),
     ("The proxy itself", HERE),
 )
 """In the order of a login; what happens here comes last."""

@@ -1,0 +1,1 @@
+"""Used sessions: what one client leaves behind the next one does not find, and which sessions are never lent."""

@@ -1,0 +1,231 @@
+"""The cleaning round against a server made of answers: no sockets."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mysql_wire.constants import Capability, MariaDBCapability, Status
+from mysql_wire.handshake import ServerIdentity
+from mysql_wire.packet import frame
+from mysql_wire.reply import OKPacket
+from rds_iam_proxy.mysql.cleaner import Cleaner
+from rds_iam_proxy.mysql.kind import kind_of
+from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, UpstreamSession
+from rds_iam_proxy.net.stream import EndOfStream
+from rds_iam_proxy.rds.pool import Unfit
+from virtual_time import VirtualTimeLoop, run
+
+NEW = ["utf8mb4", "utf8mb4_general_ci", "28800", "STRICT", "", "rest"]
+Answer = Callable[[bytes], bytes | None]
+
+
+class Server:
+    """A stream: answers each command that is written. None: silence."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.writes: list[list[bytes]] = []
+        self._out = bytearray()
+        self._more = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        commands = []
+        while data:
+            end = 4 + int.from_bytes(data[:3], "little")
+            commands.append(data[4:end])
+            self._out += self.answer(data[4:end]) or b""
+            data = data[end:]
+        self.writes.append(commands)
+        self._more.set()
+
+    async def read_some(self, buffer: memoryview) -> int:
+        while not self._out:
+            self._more.clear()
+            await self._more.wait()
+        count = min(len(buffer), len(self._out))
+        buffer[:count] = self._out[:count]
+        del self._out[:count]
+        return count
+
+
+OK = frame(b"\0\0\0\x02\0\0\0", 1)
+
+
+def _result(text: str) -> bytes:
+    eof = b"\xfe\0\0\x02\0"
+    payloads = [b"\x01", b"\x03def" + bytes(12), eof, bytes((len(text),)) + text.encode(), eof]
+    return b"".join(frame(payload, number) for number, payload in enumerate(payloads, start=1))
+
+
+class Honest:
+    """A server whose reset loses `lost`; `grants` may change."""
+
+    def __init__(self, *, lost: dict[int, str] | None = None) -> None:
+        self.lost = lost or {}
+        self.now = list(NEW)
+        self.grants = "GRANT USAGE"
+
+    def __call__(self, command: bytes) -> bytes | None:
+        if command[:1] == b"\x02":
+            return frame(b"\xff\x19\x04#42000Unknown database '" + command[1:] + b"'", 1)
+        if command == b"\x1f":
+            self.now = [self.lost.get(place, value) for place, value in enumerate(NEW)]
+            return OK
+        if command.startswith(b"\x03SELECT"):
+            return _result("|".join(self.now))
+        if command == b"\x03SHOW GRANTS":
+            return _result(self.grants)
+        if command.startswith(b"\x03SET"):
+            self.now = list(NEW)
+            return OK
+        return None
+
+
+def _session(answer: Answer, version: bytes = b"9.7.4") -> UpstreamSession:
+    identity = ServerIdentity(version, Capability.LONG_PASSWORD, MariaDBCapability(0), 255)
+    stream = cast(Any, Server(answer))
+    return UpstreamSession(
+        stream, ("10.0.0.1", 3306), identity, 57, Capability(0), OKPacket(Status.AUTOCOMMIT), lambda: None
+    )
+
+
+def _writes(session: UpstreamSession) -> list[list[bytes]]:
+    return cast(Server, session.stream).writes
+
+
+def _cleaned(answer: Answer, version: bytes = b"9.7.4", *, times: int = 1) -> list[list[bytes]]:
+    """What is written for so many rounds, after the session was learnt."""
+
+    async def work() -> list[list[bytes]]:
+        cleaner, session = Cleaner(), _session(answer, version)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        for _ in range(times):
+            await cleaner.clean(session, kind)
+        return _writes(session)[1:]
+
+    return run(work(), VirtualTimeLoop())
+
+
+def test_all_is_one_write() -> None:
+    (commands,) = _cleaned(Honest())
+    assert [command[:1] for command in commands] == [b"\x02", b"\x1f", b"\x03", b"\x03"]
+    assert len(commands[0]) == 33
+
+
+def test_each_round_has_a_nonce_of_its_own() -> None:
+    rounds = _cleaned(Honest(), times=20)
+    assert len({commands[0] for commands in rounds}) == 20
+
+
+def test_5_7_is_sent_one_command_after_the_other() -> None:
+    learnt, *commands = _cleaned(Honest(), b"5.7.12-log")
+    assert learnt == [b"\x03SHOW GRANTS"]
+    assert [[command[:1] for command in written] for written in commands] == [
+        [b"\x02"],
+        [b"\x1f"],
+        [b"\x03"],
+        [b"\x03"],
+    ]
+
+
+def test_5_7_is_asked_for_no_role() -> None:
+    for version, is_asked in ((b"5.7.12-log", False), (b"9.7.4", True)):
+        commands = b"".join(command for written in _cleaned(Honest(), version) for command in written)
+        assert b"CONCAT_WS" in commands
+        assert (b"CURRENT_ROLE" in commands) == is_asked
+
+
+def test_only_what_a_reset_loses_is_restored_and_from_then_on_at_once() -> None:
+    rounds = _cleaned(Honest(lost={0: "latin1"}), times=2)
+    assert [len(commands) for commands in rounds] == [4, 5, 5]
+    assert rounds[1][2] == rounds[2][2] == b"\x03SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"
+
+
+def _unfit(change: Callable[[Honest], object], *, killed: bool = False) -> str:
+    async def work() -> str:
+        server = Honest()
+        cleaner, session = Cleaner(), _session(server)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        await cleaner.clean(session, kind)
+        change(server)
+        session.was_killed = killed
+        with pytest.raises(Unfit) as caught:
+            await cleaner.clean(session, kind)
+        return str(caught.value)
+
+    return run(work(), VirtualTimeLoop())
+
+
+def test_what_makes_a_session_unfit() -> None:
+    assert _unfit(lambda server: server.lost.update({5: "a role"})) == "differs"
+    assert _unfit(lambda server: server.lost.update({3: "ANSI"})) == "differs"  # a new global value is not undone
+    assert _unfit(lambda server: setattr(server, "grants", "GRANT ALL")) == "differs"
+    assert _unfit(lambda server: None, killed=True) == "killed"
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_answer_that_does_not_come_ends_within_a_second(place: int) -> None:
+    async def work() -> None:
+        honest, counted, armed = Honest(), [0], [False]
+
+        def answer(command: bytes) -> bytes | None:
+            counted[0] += armed[0]
+            return None if counted[0] == place + 1 else honest(command)
+
+        cleaner, session = Cleaner(), _session(answer)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        armed[0] = True
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Unfit):
+            await cleaner.clean(session, kind)
+        assert asyncio.get_running_loop().time() - began <= 1.0
+
+    run(work(), VirtualTimeLoop())
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_any_other_bytes_end_in_unfit(noise: bytes, place: int) -> None:
+    """In place of one of the answers."""
+
+    async def work() -> None:
+        honest, counted, armed = Honest(), [0], [False]
+
+        def answer(command: bytes) -> bytes | None:
+            counted[0] += armed[0]
+            right = honest(command)
+            return noise if counted[0] == place + 1 and noise != right else right
+
+        cleaner, session = Cleaner(), _session(answer)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        armed[0] = True
+        with pytest.raises((Unfit, EndOfStream)):
+            await cleaner.clean(session, kind)
+
+    run(work(), VirtualTimeLoop())
+
+
+def test_init_connect_is_not_lent() -> None:
+    async def work() -> None:
+        server = Honest()
+        server.now[4] = "SET @x = 1"
+        cleaner, session = Cleaner(), _session(server)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        with pytest.raises(Unfit, match="no reference"):
+            await cleaner.clean(session, kind)
+
+    run(work(), VirtualTimeLoop())
