@@ -1,4 +1,4 @@
-"""Connects, queries and disconnects at full speed for minutes: do memory and file descriptors stay as they are?"""
+"""Connects, queries, disconnects and worse at full speed for minutes: does anything grow, or stay at the server?"""
 
 import contextlib
 import json
