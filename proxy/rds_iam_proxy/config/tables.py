@@ -174,9 +174,9 @@ class ListenerTable(Table):
     )
     auth: kinds.Auth | None = row(
         "How clients prove their passwords. MySQL, the authentication plugin that they are greeted with: `auto`: that"
-        " of the server behind, or of the accounts' hashes; `native`: `mysql_native_password`, for clients that know"
-        " no other. PostgreSQL: `auto` is `scram-sha-256`; `password` asks for it in clear, for clients without"
-        " SCRAM.",
+        " of the server behind, or of the accounts' hashes; `native`: `mysql_native_password`, and no collation"
+        " of MySQL 8.0, for clients that know no other. PostgreSQL: `auto` is `scram-sha-256`; `password` asks for it"
+        " in clear, for clients without SCRAM.",
         default="auto",
     )
 
