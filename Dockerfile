@@ -27,9 +27,7 @@ ENV PYTHONUNBUFFERED=1
 ENV RDS_IAM_PROXY_ADMIN=127.0.0.1:9090
 WORKDIR /home/rds-iam-proxy
 USER 10001:10001
-# Listeners are on loopback unless a configuration file says otherwise: clients share the network namespace, and
-# publishing the port reaches nothing.
-EXPOSE 3306
+# No EXPOSE: listeners are on loopback unless flags say otherwise, and then a published port would reach nothing.
 # Healthy: it listens, and the last login at every target worked. Asks the proxy only; nothing is dialled.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
   CMD ["rds-iam-proxy", "wait", "--timeout", "3"]

@@ -7,7 +7,7 @@ WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel image-check constraints clean
+.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel binary image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -18,15 +18,16 @@ help:
 	@echo "make unit         the tests that need no server: seconds"
 	@echo "make servers      install the MySQL, MariaDB and PostgreSQL servers that tests use (root on Debian; minutes, once)"
 	@echo "make clients      install the clients of the conformance tests that CI runs (packages as root on Debian)"
-	@echo "make fuzz         MINUTES=1 of fuzzing for each decoder, login and scanner of the wire protocols"
+	@echo "make fuzz         MINUTES=1 of fuzzing for each decoder, login and scanner of the wire protocols, and the configuration"
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (35 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
-	@echo "make churn        logins of all kinds at full speed: memory and descriptors must stay flat (20 minutes)"
+	@echo "make churn        clients of all kinds, killed and flooding ones too: nothing may grow, nothing may be left at the server (20 minutes)"
 	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"
 	@echo "make wheel        build dist/*.whl"
-	@echo "make image-check  take the Dockerfile's steps in Debian folders (root on Debian; minutes)"
+	@echo "make binary       build dist/rds-iam-proxy/ and a .tar.gz of it, for machines like this one without Python"
+	@echo "make image-check  take the Dockerfile's steps in Debian folders, try the binary there (root on Debian; minutes)"
 	@echo "make constraints  renew constraints.txt from pyproject.toml"
 	@echo "make clean        remove what was made here; the servers stay in the user's cache folder"
 
@@ -97,7 +98,12 @@ wheel: $(VENV)/installed
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-image-check: $(VENV)/installed-dev
+binary: $(VENV)/installed-dev
+	$(VENV)/bin/pyinstaller --noconfirm --log-level WARN --workpath build/binary --distpath dist packaging/binary/rds-iam-proxy.spec
+	tar -czf dist/rds-iam-proxy-$$(uname -s | tr A-Z a-z)-$$(uname -m).tar.gz -C dist rds-iam-proxy
+	@ls -sh dist/*.tar.gz
+
+image-check: $(VENV)/installed-dev binary
 	PYTHONPATH=tests $(VENV)/bin/python -m image_build
 
 # Run with the oldest Python that is supported: some packages need others there that later ones do without.

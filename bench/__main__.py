@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--factor", type=float, default=1.0, help="of all durations and counts; below 1 is provisional")
     run.add_argument("--only", action="append", choices=list(MEASURES), help="this measure; may be repeated")
     commands.add_parser("smoke", help="every measure for a moment; fails only if something does not work")
-    flat = commands.add_parser("churn", help="logins of all kinds at full speed; fails if memory or descriptors grow")
+    flat = commands.add_parser(
+        "churn", help="clients of all kinds at full speed; fails if anything grows or is left over"
+    )
     flat.add_argument("--minutes", type=float, default=20.0)
     flat.add_argument("--clients", type=int, default=8, help="processes; default 8")
     flat.add_argument("--asyncio", action="store_true", help="the proxy without uvloop")

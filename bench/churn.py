@@ -1,4 +1,4 @@
-"""Connects, queries and disconnects at full speed for minutes: do memory and file descriptors stay as they are?"""
+"""Connects, queries, disconnects and worse at full speed for minutes: does anything grow, or stay at the server?"""
 
 import contextlib
 import json
@@ -17,8 +17,9 @@ from servers.real_server import RealServer, start_server
 from .accounting import descriptors_of, memory_of
 from .drivers import order
 from .process import BrokenRun, free_port
-from .proxy import ProxyProcess, credentials, running_proxy
+from .proxy import DB_USER, ProxyProcess, credentials, running_proxy
 from .subjects import Connector, Subject
+from .troubles import LogReader, troubles
 
 SAMPLE_SECONDS = 10.0
 SETTLE_SECONDS = 15.0
@@ -33,6 +34,9 @@ MAX_ERRORS = 10
 
 _LOGINS = "rds_iam_proxy_logins_total{"
 _LAG = "rds_iam_proxy_event_loop_lag_seconds"
+_DROPPED = "rds_iam_proxy_log_lines_dropped_total"
+_RELOADED = "rds_iam_proxy_last_reload_successful"
+_DROPPED_LINE = '"event": "log lines dropped"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Look:
     descriptors: int
     logins: float
     late: dict[float, float]
+    lines_dropped: float
+    reloaded: bool
+    """The last reload is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The proxy, and the address that tells how it is."""
+    """The proxy, the address that tells how it is, and who reads its log."""
 
     proxy: ProxyProcess
     admin: str
+    reader: LogReader
 
     def look(self) -> Look:
         """Raises BrokenRun when it has ended, with what it said last."""
@@ -71,11 +79,12 @@ class Watched:
             rss, descriptors = memory_of(pid).rss, descriptors_of(pid)
         except OSError as exc:
             raise BrokenRun(f"the proxy does not answer: {exc}; its log ends:\n{self._log_end()}") from exc
-        values = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-        logins = sum(float(value) for name, value in values if name.startswith(_LOGINS) and '"accepted"' in name)
+        values = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+        logins = sum(value for name, value in values.items() if name.startswith(_LOGINS) and '"accepted"' in name)
         bucket = f'{_LAG}_bucket{{le="'
-        late = {float(name[len(bucket) : -2]): float(value) for name, value in values if name.startswith(bucket)}
-        return Look(time.monotonic(), rss, descriptors, logins, late)
+        late = {float(name[len(bucket) : -2]): value for name, value in values.items() if name.startswith(bucket)}
+        reloaded = values.get(_RELOADED) == 1
+        return Look(time.monotonic(), rss, descriptors, logins, late, values[_DROPPED], reloaded)
 
     def settled(self, descriptors: int) -> Look:
         """As soon as no more descriptors are open than these, or when the time is up."""
@@ -90,6 +99,11 @@ class Watched:
         """Lines of its log that no client should be able to cause."""
         with self._log.open(errors="replace") as log:
             return [line.strip() for line in log if '"level": "error"' in line or not line.startswith("{")]
+
+    def dropped_lines(self) -> int:
+        """How many the log itself says are missing."""
+        with self._log.open(errors="replace") as log:
+            return sum(json.loads(line)["lines"] for line in log if _DROPPED_LINE in line)
 
     @property
     def _log(self) -> Path:
@@ -108,9 +122,16 @@ def run(minutes: float, clients: int, *, on_asyncio: bool = False) -> bool:
         with tempfile.TemporaryDirectory(prefix="rip-churn-") as name:
             admin = f"127.0.0.1:{free_port()}"
             tables = f'[admin]\nbind = "{admin}"\n'
+            folder = Path(name) / "proxy"
+            folder.mkdir()
             _lift_limits(server)
-            with running_proxy(server, Path(name) / "proxy", on_asyncio=on_asyncio, tables=tables) as proxy:
-                return _churn(Watched(proxy, admin), server, minutes * 60, clients)
+            with (
+                LogReader(folder / "proxy.log").reading() as reader,
+                running_proxy(
+                    server, folder, on_asyncio=on_asyncio, tables=tables, output=reader.writes, level="debug"
+                ) as proxy,
+            ):
+                return _churn(Watched(proxy, admin, reader), server, minutes * 60, clients)
     finally:
         server.stop()
 
@@ -132,14 +153,33 @@ def _churn(watched: "Watched", server: RealServer, seconds: float, clients: int)
     idle = watched.look()
     print(f"idle: {_megabytes(idle.rss)}, {idle.descriptors} file descriptors; {clients} clients begin", flush=True)
     looks = [idle]
-    with _drivers(plain, with_tls, seconds, clients) as drivers:
+    with troubles(plain.pid or 0, watched.admin), _drivers(plain, with_tls, seconds, clients) as drivers:
         for number in range(1, round(seconds / SAMPLE_SECONDS) + 1):
             time.sleep(max(0.0, idle.at + number * SAMPLE_SECONDS - time.monotonic()))
             looks.append(watched.look())
             if number % LOOKS_A_MINUTE == 0:
                 _print_minute(looks)
         outcome = _outcome(drivers)
-    return _verdict(looks, watched.settled(idle.descriptors), outcome, watched.errors())
+    watched.reader.read_on()
+    end = watched.settled(idle.descriptors)
+    is_flat = _verdict(looks, end, outcome, watched.errors())
+    return _is_clean(watched, end, _sessions_left(server)) and is_flat
+
+
+def _sessions_left(server: RealServer) -> list[str]:
+    """What sessions of the proxy's the server still has, once it had time to notice that their clients are gone."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    with contextlib.closing(server.admin()) as admin, admin.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "SELECT CONCAT_WS(' ', id, command, time, state, info) FROM performance_schema.processlist"
+                " WHERE user = %s",
+                (DB_USER,),
+            )
+            left = [str(row[0]) for row in cursor.fetchall()]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.5)
 
 
 @contextlib.contextmanager
@@ -203,6 +243,20 @@ def _verdict(looks: Sequence[Look], end: Look, outcome: Outcome, errors: Sequenc
     print(f"memory: {_megabytes(before)} in the second quarter, {_megabytes(after)} in the last ({_said(flat)})")
     print(f"file descriptors: {idle.descriptors} before, {end.descriptors} after ({_said(closed)})")
     return flat and closed and not outcome.failed and not errors
+
+
+def _is_clean(watched: Watched, end: Look, left: Sequence[str]) -> bool:
+    """That nothing is left at the server, that lost lines were told, and that the last reload is in force."""
+    told = watched.dropped_lines()
+    for line in left[:MAX_ERRORS]:
+        print(f"  {line}")
+    print(f"sessions left at the server: {len(left)} ({_said(not left)})")
+    print(
+        f"the log's reader stopped {watched.reader.stops} times: {end.lines_dropped:.0f} lines were dropped,"
+        f" the log tells of {told} ({_said(told == end.lines_dropped)})"
+    )
+    print(f"the last reload is {'' if end.reloaded else 'not '}in force ({_said(end.reloaded)})")
+    return not left and told == end.lines_dropped and end.reloaded
 
 
 def _said(good: bool) -> str:

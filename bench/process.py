@@ -15,11 +15,19 @@ class BrokenRun(Exception):
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process whose output goes to `log`."""
+def started(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], *, output: int | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process whose output goes to `log`, or to this descriptor. A SIGHUP of this terminal is not meant for it."""
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=dict(environment), cwd="/"
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out if output is None else output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            cwd="/",
+            start_new_session=True,
         )
     try:
         yield process

@@ -12,6 +12,7 @@ from servers.real_server import RealServer
 
 from .process import free_port, started, wait_until_listening
 
+DB_USER = "user_batch"
 SERVE = ("-m", "rds_iam_proxy", "serve")
 SERVE_PROBED = ("-m", "bench.probed_proxy", "serve")
 
@@ -38,20 +39,23 @@ def running_proxy(
     lends: bool = False,
     on_asyncio: bool = False,
     tables: str = "",
+    output: int | None = None,
+    level: str = "info",
 ) -> Iterator[ProxyProcess]:
     """One target, one listener. `probed`: it writes its lags and the phases of its logins to `folder`/probe.
 
     `lends`: used sessions, to as many clients as there are at once. `on_asyncio`: without uvloop. `tables`: more of the
-    configuration.
+    configuration. `output`: where its log goes instead; `level`: of that log.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     port = free_port()
     command, environment = prepare(server, folder, port, probed=probed, lends=lends)
+    command += ["--log-level", level]
     with (folder / "proxy.toml").open("a") as config:
         config.write(tables)
     if on_asyncio:
         environment["PYTHONPATH"] = f"{without_uvloop(folder)}:{environment['PYTHONPATH']}"
-    with started(command, folder / "proxy.log", environment) as process:
+    with started(command, folder / "proxy.log", environment, output=output) as process:
         wait_until_listening(process, port, folder / "proxy.log")
         yield ProxyProcess(process.pid, port, folder)
 
@@ -92,10 +96,9 @@ tls_key = "{folder}/key.pem"
 [[accounts]]
 user = "{USER}"
 password_env = "LEGACY_APP_PASSWORD"
-db_user = "user_batch"
+db_user = "{DB_USER}"
 [log]
 format = "json"
-level = "info"
 """
 
 

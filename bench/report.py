@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import gains
 from .charts import Bar, Group, bar_chart
 from .figures import Figures, Value, cpu, named
 from .lab import DIRECT, DIRECT_WAYS, PROXY, ROUTER, TITLES, TOKEN
@@ -39,6 +40,8 @@ def write(runs: Sequence[Run], docs: Path) -> None:
         (folder / f"{name}.svg").write_text(svg)
     pictures = "\n\n".join(f"![{name.replace('-', ' ')}](benchmarks/{name}.svg)" for name in charts)
     parts = [
+        "# Benchmarks\n",
+        gains.text(figures[-1]),
         _head(runs),
         _targets(figures),
         f"## Charts\n\nOf the last run.\n\n{pictures}\n",
@@ -50,7 +53,7 @@ def write(runs: Sequence[Run], docs: Path) -> None:
 
 def _head(runs: Sequence[Run]) -> str:
     lines = [
-        "# Benchmarks",
+        "## How it was measured",
         "",
         "Written by `make bench` from the figures of its runs, which are in [benchmarks/](benchmarks/). One MySQL "
         "server, and three ways to it: directly over TLS, through this proxy, and through MySQL Router "

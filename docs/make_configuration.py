@@ -18,7 +18,8 @@ _HEAD = """<!-- Made by `make docs` from rds_iam_proxy/config/tables.py and flag
 
 # Configuration
 
-`rds-iam-proxy serve --config FILE` reads a TOML file; the README has an example. Relative paths start at the file's
+`rds-iam-proxy serve --config FILE` reads a TOML file; [operations.md](operations.md#the-configuration-file) has an
+example. Relative paths start at the file's
 folder, and `~` is the home folder. An unknown key is an error. All faults are reported at once, in the order of the
 file and with their lines, with exit code 2. For CI and `ExecStartPre=`
 

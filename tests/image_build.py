@@ -1,5 +1,7 @@
 """`python -m image_build`: takes the Dockerfile's steps in Debian folders, for machines without a container engine.
 
+Then `make binary`'s folder is tried in one of them that has no Python.
+
 Each FROM becomes a minimal Debian made by debootstrap, each RUN a chroot. The result is then used as a container
 would: as the numeric user, with HEALTHCHECK. Needs root and Debian. What this is not: the layers, the real base image
 (debootstrap's minbase has more in it than the slim one), and a network namespace of its own.
@@ -24,6 +26,7 @@ from pathlib import Path
 
 from servers import debian
 from servers.errors import Unavailable
+from servers.real_server import start_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH_IN_BASE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,7 +34,7 @@ STEP_SECONDS = 600.0
 HEALTH_SECONDS = 20.0
 BUILD_TOOLS = ("pip", "pip3", "gcc", "cc", "make", "git", "hatchling")
 LENT_CERTIFICATES = "/tmp/lent-certificates.pem"
-UNUSED = ("EXPOSE", "STOPSIGNAL", "CMD")
+UNUSED = ("STOPSIGNAL", "CMD")
 PYTHON_IN_IMAGE = "/opt/rds-iam-proxy/bin/python"
 EMBEDDED_RDS = """
 import asyncio, json
@@ -115,6 +118,10 @@ class ImageBuild:
         stage = Stage(folder)
         self._stages[name or folder.name] = stage
         return stage
+
+    def plain(self, suite: str) -> Stage:
+        """A minimal Debian, with nothing put into it."""
+        return Stage(self._base(suite))
 
     def _base(self, suite: str) -> Path:
         if suite not in self._bases:
@@ -218,6 +225,27 @@ def check(image: Stage) -> None:
     _check_health(image)
 
 
+def check_binary(base: Stage, archive: Path) -> None:
+    """Uses the folder of `make binary` where there is no Python; raises Unavailable when it needs one."""
+    if found := [*(base.folder / "usr/bin").glob("python*")]:
+        raise Unavailable(f"there is a Python: {found[0]}")
+    _call("tar", "-xzf", str(archive), "-C", str(base.folder / "opt"))
+    program = "/opt/rds-iam-proxy/rds-iam-proxy"
+    started = time.monotonic()
+    said = run_in(base, [program, "--version"], seconds=20).strip()
+    _say(f"binary: {said}, {time.monotonic() - started:.2f} s; {archive.stat().st_size / 1e6:.0f} MB packed")
+    _say("binary: " + run_in(base, [program, "demo", "--once"], seconds=60).strip().splitlines()[-1])
+    server = start_server("mysql-9.7")
+    try:
+        shutil.copy2(server.ca_file, base.folder / "opt/ca.pem")
+        arguments = [server.endpoint, "--dial", f"{server.host}:{server.port}", "--db-user", "user_batch"]
+        arguments += ["--ca-file", "/opt/ca.pem"]
+        checked = run_in(base, [program, "check", *arguments], seconds=60, more=server.key.environment())
+    finally:
+        server.stop()
+    _say("binary: check at MySQL 9.7: " + checked.strip().splitlines()[-1])
+
+
 def _check_health(image: Stage) -> None:
     """`serve` as a container runs it: the admin address is that of the image's variable, here with another port."""
     more = {"RDS_IAM_PROXY_ADMIN": f"127.0.0.1:{_free_port()}", "CLIENT_PASSWORD": "a password of this check"}
@@ -299,7 +327,9 @@ def main() -> int:
     started = time.monotonic()
     try:
         with _work_folder() as folder:
-            check(ImageBuild(folder).run(parse((ROOT / "Dockerfile").read_text())))
+            build = ImageBuild(folder)
+            check(build.run(parse((ROOT / "Dockerfile").read_text())))
+            check_binary(build.plain("trixie"), next((ROOT / "dist").glob("rds-iam-proxy-*.tar.gz")))
     except Unavailable as exc:
         _say(f"failed: {exc}")
         return 1

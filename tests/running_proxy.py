@@ -86,6 +86,16 @@ class RunningProxy:
             time.sleep(0.02)
         raise AssertionError(f"no {name!r} in the log:\n{self.log_text()}")
 
+    def wait_for_session_end(self, connection_id: int, *, since: int = 0) -> dict[str, Any]:
+        """The line of the session with this id of ours."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for line in self.events("session ended", since=since):
+                if line["id"] == connection_id:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"session {connection_id} has not ended:\n{self.log_text()}")
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end; returns the exit code."""
         self.process.send_signal(number)

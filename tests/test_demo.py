@@ -1,10 +1,13 @@
 """`rds-iam-proxy demo` as a process: proof, Ctrl-C, and what it prints."""
 
+import http.client
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,10 +46,20 @@ def test_it_runs_until_ctrl_c_and_says_how_to_connect(tmp_path: Path, before: st
             line = process.stdout.readline()
             assert line, shown
             shown += line
+        page = re.search(r"http://(127\.0\.0\.1:\d+)/", shown)
+        assert page is not None
+        with closing(http.client.HTTPConnection(page[1], timeout=30)) as connection:
+            connection.request("GET", "/status")
+            status = json.load(connection.getresponse())
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "Traceback" not in err
+    assert "warning" not in err, "a clean first minute"
+    assert (status["state"], [one["program"] for one in status["sessions"]]) == ("ready", ["demo's own"])
+    (refused,) = status["errors"]
+    assert refused["reason"] == "wrong password"
+    assert refused["remedy"]
     password = re.search(r"Password +([A-Za-z0-9]{24}) ", shown)
     assert password is not None
     assert password[1] not in err

@@ -18,7 +18,12 @@ from rds_iam_proxy.config.tables import TABLES, header
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "proxy" / "rds_iam_proxy"
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
+_AT_THE_TOP = ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md")
+_PAGES = sorted(
+    str(path.relative_to(ROOT)) for folder in ("docs", "packaging") for path in (ROOT / folder).rglob("*.md")
+)
+DOCUMENTS = (*_AT_THE_TOP, *_PAGES)
+MAX_README_LINES = 220
 _COMMANDS = app.commands
 _COMMAND = re.compile(rf"rds-iam-proxy ({'|'.join(_COMMANDS)})\b((?:\\\n|[^\n`])*)")
 
@@ -27,8 +32,8 @@ def _text(name: str) -> str:
     return (ROOT / name).read_text()
 
 
-def test_configuration_of_the_readme_is_accepted(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```toml\n(.*?)```", _text("README.md"), re.DOTALL)
+def test_configuration_of_the_documents_is_accepted(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", _text("docs/operations.md"), re.DOTALL)
     path = tmp_path / "config.toml"
     path.write_text(block.replace("deploy", pwd.getpwuid(os.getuid()).pw_name))  # a user who exists here
     (tmp_path / "next-password").touch(mode=0o600)
@@ -40,7 +45,7 @@ def test_configuration_of_the_readme_is_accepted(tmp_path: Path) -> None:
     defaults = config.targets["reports"]
     written = tomllib.loads(block)["targets"]["orders"]
     for key in ("logins_per_second", "login_burst", "login_wait", "max_sessions"):
-        assert getattr(defaults, key) == written[key], f"the README shows the default of {key}"
+        assert getattr(defaults, key) == written[key], f"the page shows the default of {key}"
 
 
 def test_flags_in_commands_exist() -> None:
@@ -81,13 +86,26 @@ def test_every_flag_stands_for_a_key() -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_and_files_that_are_named_exist(name: str) -> None:
     text = _text(name)
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    headings = {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-    assert [link for link in links if link.startswith("#") and link[1:] not in headings] == []
-    linked = [link for link in links if not link.startswith("#")]
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        linked = (ROOT / name).parent / file if file else ROOT / name
+        assert linked.exists(), link
+        assert not anchor or anchor in _headings(linked.read_text()), link
     named = re.findall(r"`((?:tests|proxy|protocol|demo|docs|bench|packaging)/[\w./-]*)`", text)
     places = [ROOT, PACKAGE]
-    assert [path for path in (*linked, *named) if not any((place / path).exists() for place in places)] == []
+    assert [path for path in named if not any((place / path).exists() for place in places)] == []
+
+
+def test_readme_is_short_and_names_every_page() -> None:
+    text = _text("README.md")
+    assert len(text.splitlines()) <= MAX_README_LINES
+    assert [page for page in _PAGES if page.startswith("docs/") and f"({page}" not in text] == []
+
+
+def _headings(text: str) -> set[str]:
+    return {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 def _anchor(heading: str) -> str:

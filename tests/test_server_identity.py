@@ -49,7 +49,7 @@ def test_last_greeting_is_remembered_across_starts(
         assert proxy.stop() == 0
     nowhere = config_text(mariadb_11_8).replace(f":{mariadb_11_8.port}", ":1")
     with start_proxy(nowhere, key=mariadb_11_8.key, home=home) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         connection = pymysql.connections.Connection(
             host="127.0.0.1", port=proxy.port, user="x", password="x", defer_connect=True
         )

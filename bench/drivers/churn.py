@@ -1,7 +1,9 @@
 """Clients of every kind, one after another until the time is up: those who quit, and those who just go."""
 
 import json
+import os
 import random
+import signal
 import socket
 import ssl
 import struct
@@ -9,17 +11,24 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pymysql
 from pymysql.connections import Connection
 
-from bench.drivers.answers import query, send
+from bench.drivers.answers import Packets, packets, query, send
 from bench.drivers.order import read_order
 from bench.subjects import BUSY_SECONDS, Connector, Subject
 
 MEGABYTE = 1024 * 1024
 BIG = f"SELECT REPEAT('x', {MEGABYTE}) FROM (VALUES ROW(1), ROW(2), ROW(3), ROW(4), ROW(5)) AS rows_of_it"
+WAITS = b"SELECT GET_LOCK('churn', 60), SLEEP(60)"
+"""One client at a time has the lock and sleeps, the others wait for it."""
+
+PING = packets(b"\x0e")
+STMT_CLOSE = packets(b"\x19" + bytes(4))  # is never answered
+LIKE_A_REQUEST_FOR_A_FILE = query(b"SELECT REPEAT(x'fffb', 300)")
+MAX_FLOOD = 50_000
 WRONG_PASSWORD = 1045
 MAX_SURPRISES = 5
 
@@ -66,6 +75,9 @@ class Clients:
             self._breaks_off: 8,
             self._breaks_off_in_tls: 4,
             self._goes_amid_the_login: 3,
+            self._is_killed_while_it_waits: 2,
+            self._floods: 1,
+            self._sends_byte_by_byte: 1,
         }
         self.served: Counter[str] = Counter()
 
@@ -144,6 +156,54 @@ class Clients:
         except _Vanished:
             return
         raise pymysql.Error("it is still there")
+
+    def _is_killed_while_it_waits(self) -> None:
+        waits, says = os.pipe()
+        child = os.fork()
+        if child == 0:
+            self._wait_until_killed(says)
+        os.close(says)
+        try:
+            is_waiting = os.read(waits, 1)
+            time.sleep(self._chance.random() * 0.2)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(waits)
+        if not is_waiting:
+            raise pymysql.Error("one that was to wait was not served")
+
+    def _wait_until_killed(self, says: int) -> NoReturn:
+        """In a process of its own, which ends here whatever happens."""
+        try:
+            _, sock = self._chance.choice((self._plain, self._tls)).connect()
+            send(sock, query(WAITS))
+            os.write(says, b".")
+            sock.recv(1)
+        finally:
+            os._exit(1)
+
+    def _floods(self) -> None:
+        connection, sock = self._chance.choice((self._plain, self._tls)).connect()
+        reader = Packets(sock)
+        if self._chance.random() < 0.5:
+            send(sock, LIKE_A_REQUEST_FOR_A_FILE)
+            for _ in range(5):  # one column, its definition, an EOF, one row, an EOF
+                reader.next()
+        send(sock, STMT_CLOSE * self._chance.randrange(MAX_FLOOD))
+        if self._chance.random() < 0.5:
+            send(sock, PING)
+            assert reader.next()[0] == 0
+        _reset(sock)
+        _force_close(connection)
+
+    def _sends_byte_by_byte(self) -> None:
+        connection, sock = self._chance.choice((self._plain, self._tls)).connect()
+        for byte in query(b"SELECT /* " + b"x" * 500 + b" */ 1"):
+            send(sock, bytes((byte,)))
+        assert Packets(sock).next() == b"\x01"
+        _reset(sock)
+        _force_close(connection)
 
     def _ask(self, connection: "Connection[Any]") -> None:
         with connection.cursor() as cursor:

@@ -16,6 +16,7 @@ MAX_USER_LENGTH = 128
 MAX_DATABASE_LENGTH = 256
 MAX_ATTRIBUTES_LENGTH = 65_535
 MAX_PLUGIN_LENGTH = 64
+UTF8MB4_GENERAL_CI, UTF8MB4_0900_AI_CI = 45, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,14 @@ class ServerIdentity:
     def is_mariadb(self) -> bool:
         """Bit 0 clear: the server speaks MariaDB's variant of the protocol."""
         return Capability.LONG_PASSWORD not in self.capabilities
+
+    def for_old_clients(self) -> "ServerIdentity":
+        """The same server with nothing in its greeting that clients of the time before MySQL 8.0 end at.
+
+        PyMySQL 0.7 and Connector/J 5.1 look its collation up in a table that ends at 250.
+        """
+        collation = UTF8MB4_GENERAL_CI if self.collation == UTF8MB4_0900_AI_CI else self.collation
+        return replace(self, auth_plugin_name=NATIVE_PASSWORD, collation=collation)
 
 
 @dataclass(frozen=True, slots=True)

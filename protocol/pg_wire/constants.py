@@ -32,6 +32,7 @@ class Kind:
     # from the server
     AUTHENTICATION = ord("R")
     BACKEND_KEY_DATA = ord("K")
+    DATA_ROW = ord("D")
     ERROR_RESPONSE = ord("E")
     NEGOTIATE_PROTOCOL_VERSION = ord("v")
     NOTICE_RESPONSE = ord("N")

@@ -15,7 +15,7 @@ MAX_WAITING_CHARACTERS = 1 << 20
 """Of lines that wait for the reader; those that find no room are dropped."""
 
 GATHER_SECONDS = 0.01
-"""From one write to the next: to wake the thread for each of many lines costs the event loop more than the line does."""
+"""From one write to the next: to wake the thread for each of many lines costs the event loop more than a line does."""
 
 
 class LogWriter:

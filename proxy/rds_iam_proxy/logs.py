@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,11 @@ _FIELDS = "rds_iam_proxy_fields"
 _OURS = "rds_iam_proxy"
 # At DEBUG, botocore logs signatures and session tokens.
 _KEPT_QUIET = ("boto3", "botocore", "urllib3")
+_REASONS = ("text", "why", "fault", "error")
+"""Fields that say what it is about: on a terminal right behind the event, as a sentence."""
+
+_COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
+_DIM = "2"
 
 
 def escaped(text: str) -> str:
@@ -85,7 +91,8 @@ def setup(
     level: Literal["debug", "info", "warning", "error"] = "info",
     stream: TextIO | None = None,
 ) -> None:
-    """Log to `stream` (default: stderr). No format: text on a terminal, JSON lines elsewhere.
+    """Log to `stream` (default: stderr). No format: text on a terminal, JSON lines elsewhere. Text on a terminal is for
+    the person in front of it: local time, colours, the reason first.
 
     `level` is that of our own logger. Libraries get the same lines, from warnings up, whatever the level.
     """
@@ -94,7 +101,9 @@ def setup(
         format = "text" if stream.isatty() else "json"
     ours = logging.getLogger(_OURS)
     ours.setLevel(level.upper())
-    formatter = _TextFormatter(ours) if format == "text" else _JSONFormatter(ours)
+    formatter: _Formatter = _JSONFormatter(ours) if format == "json" else _TextFormatter(ours)
+    if format == "text" and stream.isatty():
+        formatter = _TerminalFormatter(ours, in_colour=_takes_colours())
     root = logging.getLogger()
     handler = next((old for old in _handlers() if old.stream is stream), None) or _Handler(stream)
     handler.setFormatter(formatter)
@@ -123,6 +132,13 @@ def dropped_lines() -> int:
 
 
 atexit.register(flush)
+
+
+def _takes_colours() -> bool:
+    """As https://no-color.org has it; Windows' old console shows the escapes themselves."""
+    if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.platform != "win32" or "WT_SESSION" in os.environ
 
 
 def _handlers() -> "list[_Handler]":
@@ -179,6 +195,29 @@ class _TextFormatter(_Formatter):
         message = escaped(record.getMessage())
         fields = (f" {key}={_quoted(value)}" for key, value in self._fields(record).items())
         return f"{self._time(record)} {record.levelname:<7} {message}{''.join(fields)}"
+
+
+class _TerminalFormatter(_Formatter):
+    """`14:03:07 login refused: Access denied …  user=app target=shop`."""
+
+    def __init__(self, ours: logging.Logger, *, in_colour: bool) -> None:
+        super().__init__(ours)
+        self._in_colour = in_colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = self._fields(record)
+        reason = next((str(fields.pop(key)) for key in _REASONS if key in fields), "")
+        level = "" if self._in_colour or record.levelno < logging.WARNING else f"{record.levelname} "
+        message = self._paint(level + escaped(record.getMessage()), _COLOURS.get(record.levelname, "1"))
+        head = f"{self._paint(self._time(record), _DIM)} {message}"
+        rest = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
+        return head + (f": {reason}" if reason else "") + (f"  {self._paint(rest, _DIM)}" if rest else "")
+
+    def _time(self, record: logging.LogRecord) -> str:
+        return datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
+
+    def _paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._in_colour else text
 
 
 class _JSONFormatter(_Formatter):

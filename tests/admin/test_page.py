@@ -148,6 +148,35 @@ def test_errors_are_explained_and_hostile_names_are_text(running: tuple[RunningP
         assert page.locator("main img").count() == 0
 
 
+def test_one_of_many_sessions_is_found_and_errors_are_not_below_them(running: tuple[RunningProxy, Admin]) -> None:
+    proxy, admin = running
+    with pytest.raises(pymysql.err.OperationalError):
+        proxy.connect(password="wrong")
+    with contextlib.ExitStack() as stack:
+        for number in range(30):
+            user, program = ("nightly", "mysqldump") if number == 3 else ("legacy_app", "php-fpm")
+            stack.enter_context(contextlib.closing(proxy.connect(user=user, program_name=program)))
+        with open_page(admin.url) as page:
+            rows = page.locator("#sessions tr")
+            expect(rows).to_have_count(20)
+            places = [page.locator(f"#{name}-title").bounding_box() for name in ("targets", "errors", "sessions")]
+            assert [place["y"] for place in places if place] == sorted(place["y"] for place in places if place)
+            page.get_by_role("button", name="Show 10 more sessions").click()
+            expect(rows).to_have_count(30)
+            page.get_by_role("searchbox").fill("NIGHTLY")
+            expect(rows).to_have_count(1)
+            expect(rows).to_contain_text("mysqldump")
+            expect(page.locator("#sessions-count")).to_have_text("1 of 30")
+            (dump,) = admin.json("/status?find=nightly")["sessions"]
+            expect(rows).to_contain_text(f"{dump['id']}RDS {dump['rds_connection_id']}")
+            expect(rows).to_contain_text(f"127.0.0.1:{dump['port']}")
+            page.get_by_role("searchbox").fill("nobody like that")
+            expect(page.locator("#no-sessions")).to_have_text("No session like that.")
+            page.get_by_role("searchbox").fill("")
+            page.get_by_role("combobox").select_option("oldest")
+            expect(rows.nth(3)).to_contain_text("mysqldump")
+
+
 def test_it_says_when_the_proxy_is_gone(running: tuple[RunningProxy, Admin]) -> None:
     proxy, admin = running
     with open_page(admin.url, may_complain=True) as page:
@@ -182,6 +211,8 @@ def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> No
             expect(page.locator("[data-activity^=waiting]").first).to_be_visible()
             expect(page.locator("[data-target=shop] .badge")).to_have_text("ready")
             down = page.locator("[data-target=reports]")
+            expect(page.locator("#targets article").first).to_have_attribute("data-target", "reports")
+            expect(page.locator("#targets-down")).to_have_text("1 of 2 down")
             expect(down.locator(".badge")).to_have_text("down")
             expect(down.locator(".why")).to_contain_text("check that the tunnel runs")
             expect(page.locator("#errors li", has_text="1040 limited").first).to_be_visible()
@@ -217,7 +248,9 @@ def test_a_refused_reload_is_a_banner_until_one_works(rds: EmbeddedRDS, tmp_path
         expect(page.locator("#reload")).to_be_hidden()
         password.chmod(0o644)
         proxy.process.send_signal(signal.SIGHUP)
-        expect(page.locator("#reload")).to_contain_text("was refused; all stayed as it was: accounts[0].password_file")
+        expect(page.locator("#reload")).to_contain_text(
+            "was refused; all stayed as it was: 1st [[accounts]] (user legacy_app)"
+        )
         assert "rds_iam_proxy_last_reload_successful 0.0" in admin.ask("/metrics")[2]
         password.chmod(0o600)
         proxy.process.send_signal(signal.SIGHUP)

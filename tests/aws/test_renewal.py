@@ -52,7 +52,7 @@ def test_expired_sso_login_names_the_command_and_the_next_login_works_after_it(
         code, text = refusal(proxy)
         assert code == 1045
         assert "run `aws sso login --profile dev`" in text
-        warning = proxy.wait_for("target does not answer as it should")
+        warning = proxy.wait_for("target down")
         assert "aws sso login --profile dev" in warning["text"], "said in the log before anybody logs in"
         aws.sso_tokens["new"] = rds.rotate_key()
         home.sso_login("corp", "new")

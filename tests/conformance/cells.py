@@ -72,7 +72,8 @@ def run_client(client: Client, ground: Ground, *, quick: bool = False) -> Run:
         for side in SIDES:
             started = time.monotonic()
             ground.prepare(database)
-            lines = _run_side(command, ground, side, database, checks, Path(folder), tree)
+            logins = _logins(ground, side, database, native=client.knows_native_only)
+            lines = _run_side(command, logins, side, checks, Path(folder), tree)
             results[side] = {line["check"]: line["results"] for line in lines}
             if side == "proxy":
                 slowest = {line["check"]: line["seconds"] for line in lines}
@@ -83,15 +84,22 @@ def run_client(client: Client, ground: Ground, *, quick: bool = False) -> Run:
 
 
 def _cell(client: Client, ground: Ground, check: Check, proxy: Results | None, direct: Results | None) -> Cell:
-    ports = (ground.proxy.port, ground.server.port)
+    ports = (ground.proxy.port, ground.native_port, ground.server.port)
     cell = judge(client.name, ground.server.family, check, masked(proxy, ports), masked(direct, ports))
     if slow := _slow_cancel(proxy, direct):
         return Cell(check.name, Verdict.FAULT, details=(*slow, *cell.details))
     return cell
 
 
+def _logins(ground: Ground, side: Side, database: str, *, native: bool) -> dict[str, Any]:
+    return {
+        "login": ground.login(side, database, native=native),
+        "other": ground.login(side, database, native=native, user=OTHER_USER, password=OTHER_PASSWORD),
+    }
+
+
 def _run_side(
-    command: list[str], ground: Ground, side: Side, database: str, checks: tuple[Check, ...], folder: Path, tree: Tree
+    command: list[str], logins: dict[str, Any], side: Side, checks: tuple[Check, ...], folder: Path, tree: Tree
 ) -> list[dict[str, Any]]:
     """What the driver printed; `folder` is one that the client can see."""
     folder.chmod(0o755)
@@ -99,8 +107,7 @@ def _run_side(
     infile.write_text(INFILE_TEXT)
     mine = [check for check in checks if side in check.sides]
     given = {
-        "login": ground.login(side, database),
-        "other": ground.login(side, database, user=OTHER_USER, password=OTHER_PASSWORD),
+        **logins,
         "checks": [{"name": check.name, "actions": [action.plain() for action in check.actions]} for check in mine],
         "infile": tree.inside(infile),
     }

@@ -23,6 +23,7 @@ class Client:
     version: Callable[[], str]
     quick: bool = False  # in the half that CI runs
     tree: str = ""  # the release whose folder the client runs in, if it does
+    knows_native_only: bool = False  # it ends at the greeting of a plugin that it does not know
 
 
 def _python(name: str, title: str, package: str, *, quick: bool = False) -> Client:
@@ -30,6 +31,16 @@ def _python(name: str, title: str, package: str, *, quick: bool = False) -> Clie
         return [str(places.python(quick=quick)), "-m", "conformance.drivers.python", name]
 
     return Client(name, title, command, lambda: places.pinned_python(package), quick)
+
+
+def _old_python(name: str, title: str, package: str) -> Client:
+    def command() -> list[str]:
+        return [str(places.old_python()), "-m", "conformance.drivers.python", name]
+
+    def number() -> str:
+        return places.pinned_python(package, places.OLD_REQUIREMENTS)
+
+    return Client(name, title, command, number, quick=True, knows_native_only=True)
 
 
 def _node(name: str, title: str, package: str, *, quick: bool = False) -> Client:
@@ -76,6 +87,8 @@ CLIENTS = {
         _python("connector-c", "mysql-connector-python (C)", "mysql-connector-python"),
         _python("connector-pure", "mysql-connector-python (pure)", "mysql-connector-python"),
         _python("mysqlclient", "mysqlclient", "mysqlclient", quick=True),
+        _old_python("pymysql-0.7", "PyMySQL of 2017", "PyMySQL"),
+        _old_python("connector-2.2", "mysql-connector of 2018", "mysql-connector"),
         _node("mysql2", "node mysql2", "mysql2", quick=True),
         _node("mysqljs", "node mysql (mysqljs)", "mysql"),
         _node("node-mariadb", "node mariadb", "mariadb"),

@@ -41,6 +41,10 @@ reuse = {reuse}
 [[listeners]]
 bind = "127.0.0.1:0"
 target = "rds"
+[[listeners]]
+bind = "127.0.0.1:0"
+target = "rds"
+auth = "native"
 {accounts}
 [log]
 format = "json"
@@ -73,6 +77,8 @@ class Ground:
 
     server: RealServer
     proxy: RunningProxy
+    native_port: int
+    """The proxy's, for clients that know no other plugin."""
 
     @property
     def method(self) -> str:
@@ -84,10 +90,10 @@ class Ground:
             cursor.execute("SELECT VERSION()")
             return str(cursor.fetchone()[0])
 
-    def login(self, side: Side, database: str, **changes: Any) -> dict[str, Any]:
+    def login(self, side: Side, database: str, *, native: bool = False, **changes: Any) -> dict[str, Any]:
         """What a client is told to connect with."""
         place = {
-            "proxy": {"host": self.proxy.host, "port": self.proxy.port},
+            "proxy": {"host": self.proxy.host, "port": self.native_port if native else self.proxy.port},
             "direct": {"host": self.server.host, "port": self.server.port},
         }[side]
         usual = {"user": USER, "password": PASSWORD, "database": database, "tls": False, "charset": "utf8mb4"}
@@ -120,7 +126,8 @@ def ground(server: RealServer, *, reuse: bool = False) -> Iterator[Ground]:
         with start_serve(["--config", str(config)], key=server.key, dev_mode=False) as proxy:
             # Who comes before the first login has ended is greeted with a guess.
             pymysql.connect(host=proxy.host, port=proxy.port, user=USER, password=PASSWORD, ssl_disabled=True).close()
-            yield Ground(server, proxy)
+            native_port = int(proxy.wait_for("listening", count=2)["address"].rpartition(":")[2])
+            yield Ground(server, proxy, native_port)
             proxy.stop()
 
 

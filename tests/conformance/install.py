@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         faults = [fault for fault in (_tried(lambda: _debian_packages(quick=quick)),) if fault]
         requirements = places.QUICK_REQUIREMENTS if quick else places.REQUIREMENTS
-        jobs: list[Callable[[], None]] = [lambda: _python_clients(requirements), _node_clients]
+        jobs: list[Callable[[], None]] = [lambda: _all_python_clients(requirements), _node_clients]
         if not quick:
             jobs.append(_java_driver)
         with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
@@ -132,6 +132,12 @@ def _made(folder: Path, make: Callable[[Path], None]) -> None:
     make(folder)
     (folder / places.DONE).touch()
     _say(f"{folder.name} is ready ({time.monotonic() - started:.0f} s)")
+
+
+def _all_python_clients(requirements: Path) -> None:
+    """One after the other: they share a log."""
+    for one in (requirements, places.OLD_REQUIREMENTS):
+        _python_clients(one)
 
 
 def _python_clients(requirements: Path) -> None:

@@ -25,15 +25,22 @@ class Limit:
 
 LIMITS: tuple[Limit, ...] = (
     Limit(
-        ("mysqljs",),
+        ("mysqljs", "pymysql-0.7", "connector-2.2"),
         NO_SHA2,
-        "mysqljs 2.18 has no caching_sha2_password; an account that has only that hash is not for it",
+        "it has no caching_sha2_password; an account that has only that hash is not for it",
+    ),
+    Limit(("connector-2.2",), ("prepared statements", "20 MB, prepared"), "mysql-connector 2.2 binds no utf8mb4"),
+    Limit(
+        ("connector-2.2",),
+        ("reset connection",),
+        "mysql-connector 2.2 takes MariaDB for MySQL 5.5, which had no such command",
+        family="mariadb",
     ),
     Limit(("mysqljs",), ("latin1",), "mysqljs 2.18 announces the charset but sends and reads UTF-8"),
     Limit(
-        ("mysqljs",),
+        ("mysqljs", "pymysql-0.7", "connector-2.2"),
         (),
-        "mysqljs 2.18 has no caching_sha2_password: it cannot log in to MySQL 9.7 itself, but through the proxy it can",
+        "it has no caching_sha2_password: it cannot log in to MySQL 9.7 itself, but through the proxy it can",
         family="mysql",
         proxy_works=True,
     ),

@@ -14,6 +14,7 @@ from servers.errors import Unavailable
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
 QUICK_REQUIREMENTS = HERE / "requirements-quick.txt"
+OLD_REQUIREMENTS = HERE / "requirements-old.txt"
 PACKAGE_JSON = HERE / "package.json"
 JAVA_SOURCE = HERE / "drivers" / "Jdbc.java"
 JDBC_JAR = Path("/usr/share/java/mariadb-java-client.jar")
@@ -66,6 +67,11 @@ def python(*, quick: bool = False) -> Path:
     return _finished(folder, "the Python clients") / "bin" / "python"
 
 
+def old_python() -> Path:
+    """The Python that has the clients of other days."""
+    return _finished(python_folder(OLD_REQUIREMENTS), "the old Python clients") / "bin" / "python"
+
+
 def node() -> list[str]:
     return ["env", f"NODE_PATH={_finished(node_folder(), 'the Node.js clients') / 'node_modules'}", _program("node")]
 
@@ -98,8 +104,8 @@ def java() -> list[str]:
     return [_program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{JDBC_JAR}"]
 
 
-def pinned_python(package: str) -> str:
-    found = re.search(rf"^{re.escape(package)}==(.+)$", REQUIREMENTS.read_text(), re.MULTILINE)
+def pinned_python(package: str, requirements: Path = REQUIREMENTS) -> str:
+    found = re.search(rf"^{re.escape(package)}==(.+)$", requirements.read_text(), re.MULTILINE)
     return found[1] if found else ""
 
 

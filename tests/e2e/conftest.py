@@ -78,7 +78,7 @@ def is_about_a_login(entry: dict[str, Any]) -> bool:
     """Not the end of an earlier session, not what asyncio says in its debug mode."""
     if entry["event"] == "login refused":
         return True  # one like those of a moment ago comes at debug level
-    others = ("session ended", "login refused again")
+    others = ("session began", "session ended", "login refused again", "target up", "target down")
     return entry["level"] != "debug" and entry["event"] not in others and "logger" not in entry
 
 

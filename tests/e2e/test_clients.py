@@ -304,3 +304,20 @@ def test_any_plugin_of_the_client_ends_in_a_login(proxy: RunningProxy, plugin: s
     with RawClient(proxy.port) as client:
         client.log_in(USER, PASSWORD, plugin=plugin)
         assert client.query("SELECT CURRENT_USER()") == [("user_batch@%",)]
+
+
+def test_log_says_how_rds_and_the_client_machine_name_a_session(proxy: RunningProxy) -> None:
+    before = proxy.log_position()
+    with contextlib.closing(proxy.connect(program_name="nightly")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT CONNECTION_ID()")
+        ((number,),) = cursor.fetchall()
+        (began,) = (line for line in proxy.events("session began", since=before) if line["program"] == "nightly")
+        assert began["rds_connection_id"] == number
+        assert began["id"] != number
+        own_port: int = connection._sock.getsockname()[1]  # type: ignore[attr-defined]
+        assert began["port"] == own_port
+        assert (began["program"], began["db_user"], began["tls"]) == ("nightly", "user_batch", False)
+    ended = proxy.wait_for_session_end(began["id"], since=before)
+    assert {name: ended[name] for name in ("id", "rds_connection_id", "port")} == {
+        name: began[name] for name in ("id", "rds_connection_id", "port")
+    }

@@ -12,6 +12,8 @@ from e2e.raw_client import Error, RawClient, Refusal, refusal
 from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
+pytestmark = pytest.mark.alone
+
 OLD = "an old password of long ago"
 PROMPT_SECONDS = 1.0
 SILENT_CLIENTS = 700

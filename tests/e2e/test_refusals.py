@@ -1,6 +1,7 @@
 """Every login that fails: the right ERR packet with a text that helps, one log line, an orderly end."""
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -13,12 +14,20 @@ import pytest
 from e2e.conftest import eventually_connected, refused_once, running
 from e2e.fake_server import FakeServer, fake_server
 from e2e.raw_client import NATIVE, SHA2, Error, RawClient, Refusal, refusal
+from rds_iam_proxy.machine import Machine, this_machine
 from rds_iam_proxy.net.make_certificate import make_ca
 from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 from servers.tokens import connect_directly
 
 CA = make_ca("CA of a fake server")
+
+ADVICE = {
+    Machine.CONTAINER: "give the task or pod a role",
+    Machine.INSTANCE: "attach a role to the instance",
+    Machine.OTHER: "run `aws configure`",
+}
+"""What the tests' machine can do about it."""
 
 
 @pytest.mark.parametrize("plugin", [NATIVE, SHA2, "sha256_password"])
@@ -59,7 +68,7 @@ def test_pymysql_shows_the_reason(proxy: RunningProxy) -> None:
 def test_wrong_secret_key(real_server: RealServer) -> None:
     key = replace(real_server.key, secret_key="wrong")
     with running(config_text(real_server), key=key) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         position = real_server.log.position()
         error, line = refused_once(proxy)
     assert_token_refused(real_server, error)
@@ -78,7 +87,7 @@ def assert_token_refused(server: RealServer, error: Error) -> None:
 def test_expired_session_token(real_server: RealServer) -> None:
     real_server.change(keys=(replace(real_server.key, expires=int(time.time()) - 1),))
     with running(config_text(real_server), key=real_server.key) as proxy:
-        proxy.wait_for("target does not answer as it should")
+        proxy.wait_for("target down")
         position = real_server.log.position()
         error, _ = refused_once(proxy)
     assert_token_refused(real_server, error)
@@ -97,11 +106,11 @@ def test_identity_without_the_iam_action(real_server: RealServer, proxy: Running
 
 def test_no_aws_credentials(real_server: RealServer) -> None:
     with running(config_text(real_server)) as proxy:
-        probe = proxy.wait_for("target does not answer as it should")
+        probe = proxy.wait_for("target down")
         error, line = refused_once(proxy)
     assert (error.code, error.sqlstate) == (1045, "28000")
     assert "no AWS credentials found" in error.text
-    assert "aws configure" in error.text
+    assert ADVICE[this_machine(os.environ)] in error.text
     assert error.text.count("rds-iam-proxy:") == 1
     assert line["reason"] == probe["reason"] == "credentials"
 
@@ -120,7 +129,7 @@ def test_unreachable_host(tmp_path: Path) -> None:
     with closed_port() as port:
         server = FakeServer(port, ca_file)
         with running(config_text(server)) as proxy:
-            proxy.wait_for("target does not answer as it should")
+            proxy.wait_for("target down")
             error, line = refused_once(proxy)
     assert (error.code, error.sqlstate, line["reason"]) == (2003, "HY000", "unreachable")
     assert f"{server.endpoint} (dialled as 127.0.0.1:{port})" in error.text

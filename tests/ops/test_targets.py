@@ -29,7 +29,7 @@ target = "{name}"
     with serving(tmp_path, config, key=mysql_9_7.key) as proxy:
         proxy.wait_for("listening", count=3)
         ports = {entry["target"]: int(entry["address"].rpartition(":")[2]) for entry in proxy.events("listening")}
-        told = proxy.wait_for("target does not answer as it should")
+        told = proxy.wait_for("target down")
         assert "down" in {entry["target"] for entry in proxy.events(told["event"])}
         with contextlib.closing(proxy.connect(port=ports["shop"])) as connection:
             connection.ping(reconnect=False)

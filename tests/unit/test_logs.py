@@ -14,6 +14,7 @@ from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, flush, printable, sa
 
 LOG = logging.getLogger("rds_iam_proxy.somewhere")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+CLOCK = r"\d\d:\d\d:\d\d"
 
 
 class Terminal(io.StringIO):
@@ -127,7 +128,7 @@ def test_value_from_a_client_is_escaped_once() -> None:
     assert written(stream).endswith(" user=\\x1b\n")
 
 
-@pytest.mark.parametrize(("stream", "first"), [(Terminal(), "2"), (io.StringIO(), "{")])
+@pytest.mark.parametrize(("stream", "first"), [(Terminal(), "\x1b"), (io.StringIO(), "{")])
 def test_format_follows_the_stream(stream: io.StringIO, first: str) -> None:
     setup(stream=stream)
     event(LOG, logging.INFO, "listening")
@@ -194,13 +195,29 @@ def test_closed_log_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_line_on_a_terminal_has_the_event_and_its_reason_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for in_colour, shape in (
+        (True, r"\x1b\[2m{time}\x1b\[0m \x1b\[33mlogin refused\x1b\[0m: no such\\x1b user  \x1b\[2muser=app\x1b\[0m\n"),
+        (False, r"{time} WARNING login refused: no such\\x1b user  user=app\n"),
+    ):
+        if not in_colour:
+            monkeypatch.setenv("NO_COLOR", "1")
+        stream = Terminal()
+        setup(stream=stream)
+        event(LOG, logging.WARNING, "login refused", user="app", text="no such\x1b user")
+        assert re.fullmatch(shape.format(time=CLOCK), written(stream))
+
+
 def test_lines_for_a_person_come_in_their_order() -> None:
     stream = Terminal()
     setup(stream=stream)
     event(LOG, logging.INFO, "before")
     say("Ready.\n\n  mysql")
     event(LOG, logging.INFO, "after")
-    assert re.sub(TIME + " INFO +", "", written(stream)) == "before\nReady.\n\n  mysql\nafter\n"
+    plain = re.sub(r"\x1b\[\d+m", "", written(stream))
+    assert re.sub(f"^{CLOCK} ", "", plain, flags=re.MULTILINE) == "before\nReady.\n\n  mysql\nafter\n"
 
 
 def test_reload_of_the_log_keeps_its_writer_and_what_waits_there() -> None:

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Middleware
 from . import metrics
 from .access import Access, Refusal
 from .board import Board
+from .choice import Choice
 from .connections import Handler, answer
 from .health import Readiness
 from .status import Status
@@ -51,7 +52,7 @@ def admin_app(board: Board, readiness: Readiness, status: Status, access: Access
 
     async def show_status(request: web.Request) -> web.Response:
         refusal = access.check_reading(request.headers)
-        return answer(status.status()) if refusal is None else _refuse(refusal)
+        return answer(status.status(Choice.asked(request.query))) if refusal is None else _refuse(refusal)
 
     async def end_session(request: web.Request) -> web.Response:
         refusal = access.check_acting(request.headers)

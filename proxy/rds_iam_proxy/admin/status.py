@@ -14,7 +14,9 @@ from ..service.service import LastReload
 from ..service.wiring import Route
 from ..session.view import Activity, SessionView
 from ..stats.refused import SeenError
+from ..stats.target import Health
 from .board import IN, Board
+from .choice import Choice
 from .expiry import CertificateEnds
 from .health import Readiness, health_of
 from .metrics import Numbers, TargetNumbers
@@ -24,6 +26,10 @@ MAX_ERRORS_SHOWN = 50
 
 MAX_OF_ONE_KIND = 20
 """Errors of one reason that are shown: somebody who tries names must not push another error off the page."""
+
+
+_ALL = Choice()
+_WORST = (Health.DOWN, Health.REFUSED, Health.STARTING, Health.READY)
 
 
 class Status:
@@ -36,11 +42,16 @@ class Status:
         self._started_at = wall()
         self._ends = CertificateEnds()
 
-    def status(self) -> dict[str, Any]:
-        """For JSON. Text from clients is escaped for a terminal; a page must still treat it as text."""
+    def status(self, choice: Choice = _ALL) -> dict[str, Any]:
+        """For JSON, with the first of the sessions that are chosen.
+
+        Text from clients is escaped for a terminal; a page must still treat it as text.
+        """
         board, readiness = self._board, self._readiness
         board.count_bytes()
-        views = sorted(board.views, key=lambda view: view.activity not in IN)
+        views = list(board.views)
+        chosen = choice.of(views)
+        targets = [self._target_status(name, route, views) for name, route in board.routes.items()]
         return {
             "version": __version__,
             "state": readiness.state,
@@ -53,10 +64,11 @@ class Status:
                 {"address": str(address), "target": listener.target, "tls": listener.tls}
                 for address, listener in board.listeners
             ],
-            "targets": [self._target_status(name, route, views) for name, route in board.routes.items()],
+            "targets": sorted(targets, key=lambda target: _WORST.index(target["health"])),
             "budgets": [_budget_status(budget) for budget in board.fleet_budgets],
             "sessions_total": len(views),
-            "sessions": [_session_status(view) for view in views[:MAX_SESSIONS_SHOWN]],
+            "sessions_found": len(chosen),
+            "sessions": [_session_status(view) for view in chosen[:MAX_SESSIONS_SHOWN]],
             "errors": [_error_status(name, seen) for name, seen in _shown(list(board.errors))],
         }
 
@@ -191,6 +203,8 @@ def _session_status(view: SessionView) -> dict[str, Any]:
         "id": view.id,
         "target": view.target,
         "peer": view.peer,
+        "port": view.port,
+        "rds_connection_id": view.rds_connection_id,
         "account": None if view.account is None else printable(view.account),
         "db_user": None if view.db_user is None else printable(view.db_user),
         "program": view.program,

@@ -5,7 +5,9 @@ import sys
 
 import click
 
+from ..config import Engine
 from ..config.flags import CONFIG_FLAGS, Flag
+from ..config.values import ENGINE_PORTS
 from ..errors.tree import ConfigError
 from ..logs import setup
 from .flags import given, takes
@@ -14,7 +16,9 @@ from .programs import programs_of
 _ALONE = {"targets", "log", ""}
 """Tables of which a job has one of its own; its listener and its account are made for it."""
 
-RUN_FLAGS = tuple(row for row in CONFIG_FLAGS if row.table in _ALONE or row.key == "accounts.db_user")
+RUN_FLAGS = tuple(
+    row for row in CONFIG_FLAGS if row.table in _ALONE or row.key in ("accounts.db_user", "accounts.database")
+)
 
 
 @click.command("run")
@@ -26,8 +30,9 @@ RUN_FLAGS = tuple(row for row in CONFIG_FLAGS if row.table in _ALONE or row.key 
 def run_command(ctx: click.Context, command: tuple[str, ...], env_prefix: str) -> int:
     """Run one command with a proxy of its own, and return its exit code.
 
-    Any MySQL client in it connects through the environment: DB_HOST, DB_PORT, DB_SOCKET, DB_USER, DB_PASSWORD, and for
-    the stock clients MYSQL_UNIX_PORT, MYSQL_TCP_PORT, MYSQL_PWD. Here the default of --log-level is warning.
+    Any client in it connects through the environment: DB_HOST, DB_PORT, DB_SOCKET, DB_USER, DB_PASSWORD, and for the
+    stock clients MYSQL_UNIX_PORT, MYSQL_TCP_PORT, MYSQL_PWD, or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE.
+    Here the default of --log-level is warning.
     """
     from ..aws.cnames import rds_name_hint
     from ..commands.run import Job
@@ -48,17 +53,26 @@ def run_command(ctx: click.Context, command: tuple[str, ...], env_prefix: str) -
 @click.command()
 @click.argument("endpoint", metavar="ENDPOINT[:PORT]")
 @click.option("--db-user", metavar="NAME", required=True, help="The database user.")
+@click.option("--engine", type=click.Choice(["mysql", "postgres"]), help="Default: postgres for port 5432, else mysql.")
 @click.option("--region", metavar="REGION", help="Only for a global endpoint; others name theirs.")
 @click.option("--account-id", metavar="DIGITS", help="The AWS account.")
 @click.option("--resource-id", metavar="ID", help="db-..., cluster-... or prx-...")
-def grants(endpoint: str, db_user: str, region: str | None, account_id: str | None, resource_id: str | None) -> None:
+def grants(
+    endpoint: str,
+    db_user: str,
+    engine: Engine | None,
+    region: str | None,
+    account_id: str | None,
+    resource_id: str | None,
+) -> None:
     """Print the CREATE USER statement and the IAM policy that a database user needs."""
     from ..commands.grants import grants as print_grants
     from ..net.address import Address
 
     try:
         address = Address.parse(endpoint)
-        text = print_grants(address, db_user, region=region, account=account_id, resource=resource_id)
+        engine = engine or ("postgres" if address.port == ENGINE_PORTS["postgres"] else "mysql")
+        text = print_grants(address, db_user, engine, region=region, account=account_id, resource=resource_id)
     except ValueError as exc:
         raise ConfigError([str(exc)]) from None
     sys.stdout.write(text)

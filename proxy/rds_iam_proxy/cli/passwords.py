@@ -23,8 +23,9 @@ def password(file: str) -> None:
 
 @click.command("hash-password")
 @takes(FlagRow("--generate", "", "", "Make a password, and print it on stderr."))
-def hash_password(generate: bool) -> None:
+@takes(FlagRow("--salt", "", "SALT", "That of the hash beside which it is to be valid (PostgreSQL)."))
+def hash_password(generate: bool, salt: str | None) -> None:
     """Print the password_hash of a password, which is read from the terminal or stdin."""
     from ..commands.hash_password import hash_password as run
 
-    run(generate=generate, stdin=sys.stdin.buffer, stdout=sys.stdout, stderr=sys.stderr)
+    run(generate=generate, salt=salt, stdin=sys.stdin.buffer, stdout=sys.stdout, stderr=sys.stderr)

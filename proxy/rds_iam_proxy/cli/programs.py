@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ..commands.run import Job
-    from ..config import Config
+    from ..config import Config, Engine
     from ..net.address import Address
     from ..service.lifecycle import Lifecycle
 
@@ -28,10 +28,10 @@ def _serve(config: "Config", *, on_ready: OnReady, lifecycle: "Lifecycle") -> in
     return run(config, on_ready=on_ready, lifecycle=lifecycle)
 
 
-def _demo(listen: "Address | None", once: bool) -> int:
+def _demo(listen: "Address | None", once: bool, engine: "Engine") -> int:
     from ..commands.demo import run
 
-    return run(listen, once)
+    return run(listen, once, engine)
 
 
 def _run_job(job: "Job", config: "Config", password: str) -> int:
@@ -45,7 +45,7 @@ class Programs:
     """What the commands start, loaded only then."""
 
     serve: Serve = _serve
-    demo: Callable[["Address | None", bool], int] = _demo
+    demo: Callable[["Address | None", bool, "Engine"], int] = _demo
     run_job: Callable[["Job", "Config", str], int] = _run_job
 
 

@@ -14,7 +14,7 @@ from .flags import CONFIG, EXIT_ZERO, PASSWORD_KEYS, QUIT_AFTER_IDLE, WATCH, giv
 from .programs import programs_of
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Config, Engine
     from ..net.address import Address
 
 SERVICE_FLAGS = (QUIT_AFTER_IDLE, EXIT_ZERO, WATCH)
@@ -63,16 +63,26 @@ def serve(
         if loopback_reaches_nobody(settings.listeners, os.environ):
             event(_log, logging.INFO, "listening on loopback only", why=ONLY_LOOPBACK)
         if config is None and sys.stderr.isatty():
-            _print_connect_lines(addresses[0], settings.accounts[0].user, made)
+            (target,) = settings.targets.values()
+            _print_connect_lines(addresses[0], settings.accounts[0].user, target.engine, made)
 
     notifier, sockets = take_from(os.environ)
-    lifecycle = Lifecycle(load, watch, quit_after_idle, exit_zero_on_sigterm, notifier, hangup, sockets)
+    lifecycle = Lifecycle(
+        load,
+        watch,
+        quit_after_idle,
+        exit_zero_on_sigterm,
+        notifier,
+        hangup,
+        sockets,
+        configuration="flags" if config is None else str(Path(config).absolute()),
+    )
     return programs_of(ctx).serve(settings, on_ready=ready, lifecycle=lifecycle)
 
 
-def _print_connect_lines(address: "Address | Path", user: str, made: str | None) -> None:
+def _print_connect_lines(address: "Address | Path", user: str, engine: "Engine", made: str | None) -> None:
     from ..commands.connect_lines import connect_lines
 
-    lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user))
+    lines = "".join(f"  {escaped(line)}\n" for line in connect_lines(address, user, engine))
     password = "" if made is None else f"\nThe password, made for this run and shown only now:\n\n  {made}\n"
     say(f"\nReady. To connect:\n\n{lines}{password}")

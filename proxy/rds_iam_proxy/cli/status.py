@@ -29,8 +29,9 @@ _TOKEN = FlagRow("--admin-token-file", "admin.token_file", "FILE", "Its token, w
 @click.command()
 @takes(_ADMIN, _TOKEN)
 @click.option("--watch", is_flag=True, help="Go on showing it until Ctrl-C.")
+@click.option("--find", metavar="TEXT", default="", help="Only sessions with this in a name, an address or a number.")
 @click.pass_context
-def status(ctx: click.Context, watch: bool) -> None:
+def status(ctx: click.Context, watch: bool, find: str) -> None:
     """Show the targets, sessions and recent errors of a running proxy."""
     from ..commands.status_client import NoAnswer
     from ..commands.status_client import status as ask_at
@@ -39,7 +40,7 @@ def status(ctx: click.Context, watch: bool) -> None:
     address, token = _address(ctx), _token(ctx)
 
     def ask() -> "RenderableType":
-        return view(ask_at(address, token))
+        return view(ask_at(address, token, find))
 
     try:
         if watch:

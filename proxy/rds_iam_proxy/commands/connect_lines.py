@@ -4,11 +4,32 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
+from ..config import Engine
 from ..net.address import Address
 
 
-def connect_lines(address: Address | Path, user: str) -> tuple[str, ...]:
-    """How the mysql CLI, JDBC and MySQL Workbench connect to this listener; each asks for the password itself."""
+def connect_lines(address: Address | Path, user: str, engine: Engine = "mysql") -> tuple[str, ...]:
+    """How the usual clients connect to this listener; each asks for the password itself."""
+    return _postgres_lines(address, user) if engine == "postgres" else _mysql_lines(address, user)
+
+
+def _postgres_lines(address: Address | Path, user: str) -> tuple[str, ...]:
+    """DB stands for the database: most clients take the user's name for it otherwise."""
+    if isinstance(address, Path):
+        port = address.name.rpartition(".")[2]
+        where = f"host={address.parent} port={port} user={user} dbname=DB"
+        return (f"psql        psql {shlex.quote(where)}",)
+    where = f"host={address.host} port={address.port} user={user} dbname=DB"
+    return (
+        f"psql        psql {shlex.quote(where)}",
+        f"JDBC        jdbc:postgresql://{address}/DB?user={quote(user, safe='')}",
+        f"pgAdmin     Host: {address.host}   Port: {address.port}   Maintenance database: DB   Username: {user}"
+        "   SSL mode: prefer",
+    )
+
+
+def _mysql_lines(address: Address | Path, user: str) -> tuple[str, ...]:
+    """The mysql CLI, JDBC and MySQL Workbench."""
     if isinstance(address, Path):
         return (
             f"mysql CLI   mysql --socket={shlex.quote(str(address))} -u {shlex.quote(user)} -p",

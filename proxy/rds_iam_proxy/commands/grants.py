@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Callable
 
 from ..aws.names import Kind, parse_rds_name
+from ..config import Engine
 from ..errors.tree import ConfigError
 from ..net.address import Address
 
@@ -15,7 +17,15 @@ _RESOURCE_ID = re.compile(r"(?:db|cluster)-[A-Z0-9]{8,64}|prx-[a-z0-9]{8,64}")
 _ACCOUNT = "aws sts get-caller-identity --query Account --output text"
 
 
-def grants(endpoint: Address, db_user: str, *, region: str | None, account: str | None, resource: str | None) -> str:
+def grants(
+    endpoint: Address,
+    db_user: str,
+    engine: Engine = "mysql",
+    *,
+    region: str | None,
+    account: str | None,
+    resource: str | None,
+) -> str:
     """SQL for the database's administrator, then the IAM policy. Raises ConfigError, ValueError for the endpoint.
 
     What is not known stands there in capitals, with the command that tells it.
@@ -53,13 +63,46 @@ def grants(endpoint: Address, db_user: str, *, region: str | None, account: str 
     ]
     return (
         f"-- On {endpoint.host}, as an administrator. The user's name is case-sensitive.\n"
-        f"CREATE USER {_quoted(db_user)}@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL;\n"
-        f"-- And what the user may do, for example:\n"
-        f"-- GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO {_quoted(db_user)}@'%';\n"
+        f"{_STATEMENTS[engine](db_user)}"
         "\n"
         "-- IAM policy of the identity that runs rds-iam-proxy. IAM authentication must be on at the database.\n"
         f"{''.join(hints)}{json.dumps(policy, indent=2)}\n"
     )
+
+
+def _of_mysql(db_user: str) -> str:
+    return (
+        f"CREATE USER {_quoted(db_user)}@'%' IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL;\n"
+        "-- And what the user may do, for example:\n"
+        f"-- GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO {_quoted(db_user)}@'%';\n"
+    )
+
+
+def _of_postgres(db_user: str) -> str:
+    """From PostgreSQL 16 on whoever creates a role is its member; members of members of rds_iam need a token, too."""
+    name = _identifier(db_user)
+    return (
+        "-- Members of rds_iam log in with tokens only, and members of members count: never GRANT this user to one\n"
+        "-- that logs in with a password. From PostgreSQL 16 on whoever creates a user is a member of it, the master\n"
+        "-- user too, and could no longer log in with its password: so a role between does it, and is dropped then.\n"
+        "CREATE ROLE iam_user_maker CREATEROLE;\n"
+        "GRANT iam_user_maker TO CURRENT_USER;\n"
+        "SET ROLE iam_user_maker;\n"
+        f"CREATE USER {name} WITH LOGIN;\n"
+        "RESET ROLE;\n"
+        "DROP ROLE iam_user_maker;\n"
+        f"GRANT rds_iam TO {name};\n"
+        "-- And what the user may do, for example:\n"
+        f"-- GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name};\n"
+    )
+
+
+_STATEMENTS: dict[Engine, Callable[[str], str]] = {"mysql": _of_mysql, "postgres": _of_postgres}
+
+
+def _identifier(name: str) -> str:
+    """Quoted, as PostgreSQL keeps a name as it is only then."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(name: str) -> str:

@@ -1,12 +1,22 @@
 """The command `hash-password`: reads or makes a password, prints what goes into `password_hash`."""
 
+import base64
+import binascii
 import getpass
+import secrets
 from collections.abc import Callable
 from typing import BinaryIO, TextIO
 
-from mysql_wire.passwords import Verifier
+from pg_wire.scram import SALT_BYTES
 
-from ..config.password import MAX_PASSWORD, RECOMMENDED_LENGTH, password_fault, random_password, without_line_end
+from ..config.password import (
+    MAX_PASSWORD,
+    RECOMMENDED_LENGTH,
+    PasswordHash,
+    password_fault,
+    random_password,
+    without_line_end,
+)
 from ..errors.tree import ConfigError
 
 
@@ -18,8 +28,14 @@ def hash_password(
     stderr: TextIO,
     ask: Callable[[str], str] = getpass.getpass,
     make: Callable[[], str] = random_password,
+    salt: str | None = None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> None:
-    """Only the hash goes to `stdout`. Raises ConfigError for a password that cannot be used."""
+    """Only the hash goes to `stdout`. Raises ConfigError for a password that cannot be used.
+
+    `salt`: base64, of the hash that this one is to be valid beside.
+    """
+    used = random_bytes(SALT_BYTES) if salt is None else _decoded(salt)
     if generate:
         made = make()
         stderr.write(f"Password (shown only now): {made}\n")
@@ -35,7 +51,17 @@ def hash_password(
             f"Warning: shorter than {RECOMMENDED_LENGTH} characters; whoever reads the hash can guess it."
             " --generate makes a good one.\n"
         )
-    stdout.write(f"{Verifier.of(password).format()}\n")
+    stdout.write(f"{PasswordHash.of(password, used).format()}\n")
+
+
+def _decoded(salt: str) -> bytes:
+    try:
+        decoded = base64.b64decode(salt, validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    if len(decoded) != SALT_BYTES:
+        raise ConfigError([f"--salt: not {SALT_BYTES} bytes in base64; it is what follows 4096: in the other hash"])
+    return decoded
 
 
 def _asked(ask: Callable[[str], str]) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..config import Config, Listener
+from ..config import Account, Config, Engine, Listener
 from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
@@ -35,7 +35,17 @@ FIRST_TRY_SECONDS = 10.0
 
 _PASSED_ON = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 _FROM_THE_KEYBOARD = ("SIGINT", "SIGQUIT")
-_SOCKET = "mysql.sock"
+_POSTGRES_PORT = 5432
+_SOCKETS: Mapping[Engine, str] = {"mysql": "mysql.sock", "postgres": f".s.PGSQL.{_POSTGRES_PORT}"}
+"""libpq finds a socket by its folder and a port."""
+
+_OVERRIDING = frozenset(
+    {
+        *("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGREQUIREAUTH", "PGCHANNELBINDING", "PGSSLNEGOTIATION"),
+        *("PGSSLCERTMODE", "PGTARGETSESSIONATTRS", "PGGSSENCMODE", "PGREQUIRESSL", "PGREQUIREPEER", "PGPASSFILE"),
+    }
+)
+"""What would lead libpq elsewhere, or refuse a login through a socket of ours."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +64,9 @@ def run_job(job: Job, config: Config, password: str) -> int:
 
     Raises ConfigError.
     """
-    where = folder_for(f"rds-iam-proxy-12345678/{_SOCKET}", job.environ) or tempfile.gettempdir()
+    (target,) = config.targets.values()
+    socket_name = _SOCKETS[target.engine]
+    where = folder_for(f"rds-iam-proxy-12345678/{socket_name}", job.environ) or tempfile.gettempdir()
     try:
         private_folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-", dir=where)
     except OSError as exc:
@@ -62,10 +74,10 @@ def run_job(job: Job, config: Config, password: str) -> int:
     with private_folder as folder:
         binds: list[Path | Address] = [Address("127.0.0.1", 0)]
         if has_unix_sockets():
-            binds.insert(0, Path(folder) / _SOCKET)
+            binds.insert(0, Path(folder) / socket_name)
         private = replace(
             config,
-            listeners=tuple(Listener(bind, next(iter(config.targets))) for bind in binds),
+            listeners=tuple(Listener(bind, target.name) for bind in binds),
             accounts=tuple(replace(account, any_user=True) for account in config.accounts),
         )
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -82,7 +94,7 @@ async def _run(job: Job, config: Config, password: str) -> int:
         with suppress(TimeoutError):  # a job logs in once: it is to be greeted right at once
             async with asyncio.timeout(FIRST_TRY_SECONDS):
                 await service.first_tries()
-        environ = {**job.environ, **variables(service.addresses, config.accounts[0].db_user, password, job.prefix)}
+        environ = variables(service.addresses, config, password, job)
         try:
             code = await command.run(job.command, environ)
         except OSError as exc:
@@ -94,15 +106,33 @@ async def _run(job: Job, config: Config, password: str) -> int:
     return code
 
 
-def variables(addresses: Sequence[Address | Path], user: str, password: str, prefix: str) -> dict[str, str]:
-    """What the command gets: names of our own, and those that the stock clients read."""
+def variables(addresses: Sequence[Address | Path], config: Config, password: str, job: Job) -> dict[str, str]:
+    """The command's environment, with names of our own, and those that the stock clients read."""
+    (target,), (account,) = config.targets.values(), config.accounts
     address = next(address for address in addresses if isinstance(address, Address))
-    port = str(address.port)
-    ours = {"HOST": address.host, "PORT": port, "USER": user, "PASSWORD": password}
-    stock = {"MYSQL_TCP_PORT": port, "MYSQL_PWD": password}
-    for path in (str(address) for address in addresses if isinstance(address, Path)):  # none on Windows
-        ours["SOCKET"] = stock["MYSQL_UNIX_PORT"] = path
-    return {f"{prefix}{name}": value for name, value in ours.items()} | stock
+    path = next((address for address in addresses if isinstance(address, Path)), None)  # none on Windows
+    ours = {"HOST": address.host, "PORT": str(address.port), "USER": account.db_user, "PASSWORD": password}
+    if path is not None:
+        ours["SOCKET"] = str(path)
+    named = {f"{job.prefix}{name}": value for name, value in ours.items()}
+    if target.engine == "postgres":
+        kept = {name: value for name, value in job.environ.items() if name not in _OVERRIDING}
+        return kept | named | _of_libpq(address, path, account, password)
+    stock = {"MYSQL_TCP_PORT": str(address.port), "MYSQL_PWD": password}
+    return {**job.environ, **named, **stock} | ({} if path is None else {"MYSQL_UNIX_PORT": str(path)})
+
+
+def _of_libpq(address: Address, path: Path | None, account: Account, password: str) -> dict[str, str]:
+    """It finds a socket by its folder and a port."""
+    host, port = (address.host, address.port) if path is None else (path.parent, _POSTGRES_PORT)
+    database = {} if account.database is None else {"PGDATABASE": account.database}
+    return database | {
+        "PGHOST": str(host),
+        "PGPORT": str(port),
+        "PGUSER": account.db_user,
+        "PGPASSWORD": password,
+        "PGSSLMODE": "disable",
+    }
 
 
 class _Command:

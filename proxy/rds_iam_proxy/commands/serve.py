@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import os
+import platform
 import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import __version__
 from ..config import Config
 from ..logs import event
 from ..net.address import Address
 from ..service.lifecycle import Lifecycle
+from ..service.outages import Outages
 from ..service.reload import Reloader
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
@@ -67,6 +71,8 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     if lifecycle.hangup is not None:
         lifecycle.hangup.watch(reloader.reload, stopping.terminal_is_gone)
     service.start()
+    if lifecycle.configuration:
+        _tell_start(config, lifecycle.configuration)
     try:
         if admin is not None:
             await admin.start()
@@ -92,6 +98,22 @@ def _admin(config: Config, service: Service) -> "AdminServer | None":
     from ..admin.server import AdminServer
 
     return AdminServer(config.admin, service)
+
+
+def _tell_start(config: Config, source: str) -> None:
+    """What is asked first of whoever sends in a log."""
+    event(
+        log,
+        logging.INFO,
+        "started",
+        version=__version__,
+        python=platform.python_version(),
+        loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        pid=os.getpid(),
+        configuration=source,
+        targets=", ".join(f"{target.name} ({target.address})" for target in config.targets.values()),
+    )
 
 
 class _Stopping:
@@ -127,12 +149,14 @@ class _Stopping:
 
 async def _tick(service: Service, reloader: Reloader, stopping: _Stopping, lifecycle: Lifecycle) -> None:
     """Everything that is looked at from time to time."""
+    outages = Outages()
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         lifecycle.notifier.alive()
         service.clients.sweep()
         service.close_expired()
         service.tell_again()
+        outages.look(service.wiring.routes)
         reloader.look_at_files()
         most = lifecycle.quit_after_idle
         if most is not None and service.clients.empty_seconds >= most and not stopping.asked.is_set():

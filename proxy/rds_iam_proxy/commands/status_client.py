@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 from ..net.address import Address
 
@@ -24,9 +25,10 @@ class NoAnswer(Exception):
         return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(self))
 
 
-def status(address: Address, token: str | None = None) -> dict[str, Any]:
-    """What /status says. Raises NoAnswer."""
-    code, answer = _get(address, "/status", {} if token is None else {"Authorization": f"Bearer {token}"})
+def status(address: Address, token: str | None = None, find: str = "") -> dict[str, Any]:
+    """What /status says, with the sessions in which `find` stands. Raises NoAnswer."""
+    path = f"/status?{urlencode({'find': find})}" if find else "/status"
+    code, answer = _get(address, path, {} if token is None else {"Authorization": f"Bearer {token}"})
     if code == 401:
         raise NoAnswer(f"{address} shows its status only with its token; give --admin-token-file FILE")
     if code != 200 or "targets" not in answer:

@@ -1,9 +1,12 @@
 """The status of a running proxy for a terminal: what the status page shows. Reads the JSON of /status; asks nobody."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
@@ -13,7 +16,10 @@ from ..logs import escaped
 
 BARS = "▁▂▃▄▅▆▇█"
 CHART_POINTS = 30
+MIN_CHART_POINTS = 6
 SECONDS_PER_POINT = 10
+MAX_ERRORS = 5
+MAX_SESSIONS = 20
 MAX_FAULTS = 5
 """Of a reload that are shown; the log has all."""
 
@@ -31,7 +37,7 @@ Status = Mapping[str, Any]
 
 
 def view(status: Status) -> RenderableType:
-    """All of it. Names are put in as text: no markup of rich, no control characters."""
+    """All of it, what needs somebody first. Names are put in as text: no markup of rich, no control characters."""
     parts: list[RenderableType] = [_head(status), *_reload(status), Text(), _targets(status["targets"])]
     for target in status["targets"]:
         if target["why"]:
@@ -43,19 +49,38 @@ def view(status: Status) -> RenderableType:
                 Padding(_text(line, "dim" if tunnel["state"] in ("open", "closed") else "yellow"), (0, 0, 0, 2))
             )
     parts += [_budget(budget) for budget in status.get("budgets", ())]
-    parts += [Text(), _title(f"Sessions ({status['sessions_total']})")]
-    parts.append(_sessions(status["sessions"]) if status["sessions"] else _quiet("Nobody is connected."))
-    parts += [Text(), _title("Recent errors")]
-    if not status["errors"]:
+    errors = status["errors"]
+    parts += [Text(), _title(f"Recent errors ({len(errors)})" if errors else "Recent errors")]
+    if not errors:
         parts.append(_quiet("No login was refused since the start."))
-    for error in status["errors"]:
-        parts += _error(error, status["now"])
-    return Group(*parts)
+    explained: set[str] = set()
+    for error in errors[:MAX_ERRORS]:
+        parts += _error(error, status["now"], explain=error["cause"] not in explained)
+        explained.add(error["cause"])
+    if len(errors) > MAX_ERRORS:
+        parts.append(_quiet(f"and {len(errors) - MAX_ERRORS} more, on the status page"))
+    return Group(*parts, Text(), *_all_sessions(status))
+
+
+def _all_sessions(status: Status) -> list[RenderableType]:
+    total, found = status["sessions_total"], status.get("sessions_found", status["sessions_total"])
+    title = _title(f"Sessions ({total})" if found == total else f"Sessions ({found} of {total})")
+    shown = status["sessions"][:MAX_SESSIONS]
+    if not shown:
+        return [title, _quiet("No session like that." if total else "Nobody is connected.")]
+    parts: list[RenderableType] = [title, _sessions(shown)]
+    if found > len(shown):
+        parts.append(_quiet(f"and {found - len(shown)} more: --find shows those with a part of a name or a number"))
+    return parts
 
 
 def _head(status: Status) -> Text:
     line = Text.assemble(("rds-iam-proxy ", "bold"), _text(status["version"], "dim"), "  ")
-    return line.append_text(_mark(status["state"])).append(f"  up {duration(status['now'] - status['started'])}", "dim")
+    line.append_text(_mark(status["state"]))
+    down = sum(target["health"] in ("down", "refused") for target in status["targets"])
+    if down:
+        line.append(f"  {down} of {len(status['targets'])} targets down", "bold red")
+    return line.append(f"  up {duration(status['now'] - status['started'])}", "dim")
 
 
 def _reload(status: Status) -> list[RenderableType]:
@@ -97,7 +122,7 @@ def _targets(targets: Iterable[Status]) -> Table:
             f"{target['sessions']}/{target['max_sessions']}",
             f"{sum(history['accepted'][-3:]) / 3:.1f}/{target['rate']:g}",
             str(target["waiting"]),
-            Text(bars(done), "cyan"),
+            Chart(bars(done)),
             str(target["accepted"]),
             _lent(target),
             Text(str(target["refused"]), "red" if target["refused"] else "default"),
@@ -112,7 +137,7 @@ def _lent(target: Status) -> str:
 
 
 def _sessions(sessions: Iterable[Status]) -> Table:
-    table = _table("Account", "Client", "Program", "Target", "Doing", "Age", "Sent", "Received", "Id")
+    table = _table("Account", "Client", "Program", "Target", "Doing", "Age", "Sent", "Received", "Id", "At RDS")
     for session in sessions:
         doing = session["activity"]
         if doing == "idle":
@@ -122,7 +147,7 @@ def _sessions(sessions: Iterable[Status]) -> Table:
             account += f" as {session['db_user']}"
         table.add_row(
             _text(account),
-            _text(session["peer"]),
+            _text(f"{session['peer']}:{session['port']}" if session.get("port") else session["peer"]),
             _text(session["program"] or "-"),
             _text(session["target"]),
             _text(doing, _ACTIVITIES.get(session["activity"], "yellow")),
@@ -130,21 +155,22 @@ def _sessions(sessions: Iterable[Status]) -> Table:
             size(session["bytes_from_client"]),
             size(session["bytes_from_rds"]),
             _text(str(session["id"]), "dim"),
+            _text(str(session.get("rds_connection_id") or "-"), "dim"),
         )
     return table
 
 
-def _error(error: Status, now: float) -> list[RenderableType]:
+def _error(error: Status, now: float, *, explain: bool) -> list[RenderableType]:
     times = f", {error['count']} times" if error["count"] > 1 else ""
     head = Text.assemble(
-        (f"{duration(now - error['last'])} ago{times}  ", "dim"),
+        (f"{clock(error['last'])}, {duration(now - error['last'])} ago{times}  ", "dim"),
         _text(f"{error['code']} {error['reason']}", "red"),
         _text(f"  {error['user'] or '-'} from {error['peer']} to {error['target']}"),
     )
     lines: list[RenderableType] = [head, Padding(_text(error["text"]), (0, 0, 0, 4))]
     if error["detail"]:
         lines.append(Padding(_text(f"RDS: {error['detail']}", "dim"), (0, 0, 0, 4)))
-    if error["remedy"]:
+    if explain and error["remedy"]:
         lines.append(Padding(_text(f"{error['cause']} {error['remedy']}", "dim"), (0, 0, 0, 4)))
     return lines
 
@@ -174,6 +200,19 @@ def _text(text: str, style: str = "") -> Text:
     return Text(escaped(text), style)
 
 
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Of one line; where there is no room for it, the oldest points go."""
+
+    drawn: str
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(MIN_CHART_POINTS, len(self.drawn))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield Text(self.drawn[-options.max_width :], "cyan", no_wrap=True)
+
+
 def bars(values: Sequence[float]) -> str:
     """A chart of one line, the newest at the right; empty where there were none."""
     ends = range(len(values), 0, -SECONDS_PER_POINT)
@@ -190,6 +229,12 @@ def duration(seconds: float) -> str:
     if s < 3600:
         return f"{s // 60} min"
     return f"{s // 3600} h {s % 3600 // 60} min" if s < 86_400 else f"{s // 86_400} d {s % 86_400 // 3600} h"
+
+
+def clock(at: float) -> str:
+    """Local time; with the day if that was not today."""
+    then, now = (datetime.fromtimestamp(time, UTC).astimezone() for time in (at, datetime.now(UTC).timestamp()))
+    return then.strftime("%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S")
 
 
 def size(count: float) -> str:

@@ -3,11 +3,14 @@
 What others need of it stands in `values`; reading it (`load`) is for `cli`, and loads pydantic.
 """
 
+from .password import SALT_SECRET
 from .values import (
     Account,
     Admin,
+    AuthMode,
     CommandTunnel,
     Config,
+    Engine,
     Listener,
     Log,
     LogFormat,
@@ -21,10 +24,13 @@ from .values import (
 )
 
 __all__ = [
+    "SALT_SECRET",
     "Account",
     "Admin",
+    "AuthMode",
     "CommandTunnel",
     "Config",
+    "Engine",
     "Listener",
     "Log",
     "LogFormat",

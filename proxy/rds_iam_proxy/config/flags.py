@@ -50,13 +50,27 @@ def variable(name: str) -> str:
 CONFIG_FLAGS = (
     FlagRow("ENDPOINT", "targets.endpoint", "ENDPOINT[:PORT]", "The database, as RDS names it."),
     FlagRow(
-        "--listen", "listeners.bind", "HOST:PORT", "Where clients connect, also unix:/PATH; default 127.0.0.1:3306."
+        "--engine",
+        "targets.engine",
+        "ENGINE",
+        "What it speaks: mysql or postgres; default: postgres for port 5432, else mysql.",
+    ),
+    FlagRow(
+        "--listen",
+        "listeners.bind",
+        "HOST:PORT",
+        "Where clients connect, also unix:/PATH; default 127.0.0.1:3306 or :5432.",
     ),
     FlagRow("--allow-remote", "listeners.allow_remote", "", "Other machines may connect, with --tls required."),
     FlagRow("--tls", "listeners.tls", "MODE", "Towards clients: auto (default), required or off."),
     FlagRow("--tls-cert", "listeners.tls_cert", "FILE", "The certificate for clients; default: one of its own."),
     FlagRow("--tls-key", "listeners.tls_key", "FILE", "Its key."),
-    FlagRow("--auth", "listeners.auth", "MODE", "auto (default), or native for clients that know no other plugin."),
+    FlagRow(
+        "--auth",
+        "listeners.auth",
+        "MODE",
+        "auto (default), native for old clients of MySQL, password for old ones of PostgreSQL.",
+    ),
     FlagRow("--db-user", "accounts.db_user", "NAME", "The database user to log in as with IAM."),
     FlagRow("--user", "accounts.user", "NAME", "What clients log in as; default: as --db-user."),
     FlagRow(
@@ -66,6 +80,7 @@ CONFIG_FLAGS = (
         "The environment variable that holds the clients' password.",
     ),
     FlagRow("--password-file", "accounts.password_file", "FILE", "The file that holds it, readable by its owner only."),
+    FlagRow("--database", "accounts.database", "NAME", "PostgreSQL: the database of clients that name none."),
     FlagRow("--dial", "targets.dial", "HOST:PORT", "Where to connect instead of ENDPOINT: the near end of a tunnel."),
     FlagRow(
         "--tunnel", "targets.tunnel", "TUNNEL", "Open a tunnel to ENDPOINT: ssh:[USER@]HOST[:PORT] or ssm:i-INSTANCE."

@@ -8,14 +8,14 @@ from typing import Annotated, TypeVar, get_args
 
 from pydantic import Field, PlainValidator
 
-from mysql_wire.passwords import Verifier
-
 from ..limits.store_place import DEFAULT_PORT as STORE_PORT
 from ..net.address import ADMIN_PORT, Address
 from ..net.sockets import MAX_SOCKET_PATH, Bind, SocketName
+from .password import PasswordHash
 from .values import (
     AuthMode,
     CommandTunnel,
+    Engine,
     LogFormat,
     LogLevel,
     SSHTunnel,
@@ -28,6 +28,9 @@ from .values import (
 
 MAX_USER = 128
 """Bytes: MariaDB's limit for a user name; MySQL's is 32 characters."""
+
+UNWRITTEN_PORT = -1
+"""Of an address that names none: then it is the engine's."""
 
 _UNIX = "unix:"
 _SYSTEMD = "systemd:"
@@ -102,7 +105,7 @@ def _user(value: str) -> str:
 
 
 def _remote_address(value: str) -> Address:
-    address = Address.parse(value)
+    address = Address.parse(value, default_port=UNWRITTEN_PORT)
     if address.port == 0:
         raise ValueError("port 0 is not a port to connect to")
     return address
@@ -146,7 +149,7 @@ def _bind(value: str) -> Bind:
             raise ValueError("write a socket of systemd as systemd:NAME, with the FileDescriptorName= of its unit")
         return SocketName(name)
     if not value.startswith(_UNIX):
-        return Address.parse(value)
+        return Address.parse(value, default_port=UNWRITTEN_PORT)
     path = value.removeprefix(_UNIX)
     if not path.startswith("/") or "\0" in path:
         raise ValueError("write a Unix socket with its whole path, as unix:/run/rds-iam-proxy/mysql.sock")
@@ -177,7 +180,7 @@ def _store_url(value: str) -> StoreURL:
 
 UserName = Annotated[str, _text(_user), Kind(f"text, at most {MAX_USER} bytes")]
 Words = Annotated[str, _text(_not_empty), Kind("text")]
-Hash = Annotated[Verifier, _text(Verifier.parse), Kind("`native:HEX,sha2:HEX`")]
+Hash = Annotated[PasswordHash, _text(PasswordHash.parse), Kind("`native:HEX,sha2:HEX,scram:VERIFIER`")]
 File = Annotated[Path, _text(lambda value: Path(_not_empty(value))), Kind("path")]
 RemoteAddress = Annotated[Address, _text(_remote_address), Kind("`HOST` or `HOST:PORT`")]
 ListenAt = Annotated[Bind, _text(_bind), Kind("`HOST:PORT`, `unix:/PATH` or `systemd:NAME`")]
@@ -190,6 +193,7 @@ Region = Annotated[str, _matching(_REGION, "is not the name of a region, as eu-w
 RoleARN = Annotated[str, _matching(_ROLE_ARN, "must be arn:aws:iam::ACCOUNT:role/NAME, with 12 digits"), Kind("ARN")]
 ExternalID = Annotated[str, _matching(_EXTERNAL_ID, "must be 2 to 1224 letters, digits or +=,.@:/-_"), Kind("text")]
 SessionName = Annotated[str, _matching(_SESSION_NAME, "must be 2 to 64 letters, digits or +=,.@-_"), Kind("text")]
+EngineName = Annotated[Engine, _one_of(Engine)]
 TLS = Annotated[TLSMode, _one_of(TLSMode)]
 Auth = Annotated[AuthMode, _one_of(AuthMode)]
 Format = Annotated[LogFormat, _one_of(LogFormat)]

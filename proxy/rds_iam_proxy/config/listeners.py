@@ -1,6 +1,6 @@
 """`[[listeners]]`: from the table to the value."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..files import read_file
@@ -9,16 +9,22 @@ from ..net.sockets import Bind
 from .reading import Entry, Reading
 from .surroundings import read_secret, resolved
 from .tables import ListenerTable
-from .values import Listener
+from .values import Engine, Listener
+
+_AUTH: Mapping[Engine, tuple[str, ...]] = {
+    "mysql": ("auto", "native"),
+    "postgres": ("auto", "scram-sha-256", "password"),
+}
+_NAMES = {"mysql": "MySQL", "postgres": "PostgreSQL"}
 
 
-def build_listener(entry: Entry[ListenerTable], targets: Collection[str], reading: Reading) -> Listener | None:
-    """The listener, or None when it has a fault. `targets`: all names, also of targets that have faults."""
+def build_listener(entry: Entry[ListenerTable], engines: Mapping[str, Engine], reading: Reading) -> Listener | None:
+    """The listener, or None when it has a fault. `engines`: of all targets, also of those that have faults."""
     table, place = entry.table, entry.place
     for key, what in (("bind", "HOST:PORT, unix:/PATH or systemd:NAME"), ("target", "the name of a target")):
         if key not in entry.given:
             reading.fault(place.key(key), f"required: {what}")
-    reading.known_targets([] if table.target is None else [table.target], targets, place.key("target"))
+    reading.known_targets([] if table.target is None else [table.target], engines, place.key("target"))
     certificate = _file(entry, "tls_cert", reading)
     key_file = _file(entry, "tls_key", reading)
     for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
@@ -26,11 +32,19 @@ def build_listener(entry: Entry[ListenerTable], targets: Collection[str], readin
             reading.fault(place.key(other), f"required together with {place.short(one)}")
     if table.tls == "off" and {"tls_cert", "tls_key"} & entry.given:
         reading.fault(place.key("tls"), "off, but there is a certificate; leave out either")
+    _check_auth(entry, engines, reading)
     if isinstance(table.bind, Address) and not table.bind.is_loopback:
         _check_remote(table.bind, entry, reading)
     if table.bind is None or table.target is None:
         return None
     return Listener(table.bind, table.target, table.tls or "auto", certificate, key_file, table.auth or "auto")
+
+
+def _check_auth(entry: Entry[ListenerTable], engines: Mapping[str, Engine], reading: Reading) -> None:
+    engine, auth = engines.get(entry.table.target or ""), entry.table.auth
+    if engine is not None and auth is not None and auth not in _AUTH[engine]:
+        offered = " or ".join(_AUTH[engine])
+        reading.fault(entry.place.key("auth"), f"{auth}, but the target speaks {_NAMES[engine]}: {offered}")
 
 
 def _check_remote(bind: Address, entry: Entry[ListenerTable], reading: Reading) -> None:

@@ -4,23 +4,25 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
-from mysql_wire.passwords import Verifier
+from pg_wire import scram
 
 from ..errors.tree import ConfigError
 from ..files import FileStamp, file_stamp, read_file
 from ..net.address import Address
+from ..net.sockets import Bind
 from .accounts import build_account, check_users
 from .admin import build_admin
 from .flags import Flag, Flags
 from .fleet import build_sharing, check_waits
-from .kinds import NAME
+from .kinds import NAME, UNWRITTEN_PORT
 from .lines import Lines
 from .listeners import build_listener, check_binds
+from .password import SALT_SECRET, PasswordHash
 from .reading import Entry, Reading, TableT, note_of, suggestion
 from .surroundings import LookUp, Surroundings, exposure, no_dns, resolved
 from .tables import (
@@ -35,13 +37,13 @@ from .tables import (
     TargetTable,
     header,
 )
-from .targets import build_target, check_limits
-from .values import DRAIN_TIMEOUT, Config, Log
+from .targets import build_target, check_limits, engine_of
+from .values import DRAIN_TIMEOUT, ENGINE_PORTS, Config, Engine, Log
 
 MAX_FILE = 1 << 20
 """Bytes of a configuration file."""
 
-_DEFAULT_LISTEN = Flag("--listen", "127.0.0.1:3306")
+_DEFAULT_LISTEN = Flag("--listen", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class _Entries:
     """All tables, read as far as possible."""
 
     targets: Mapping[str, Entry[TargetTable]]
+    engines: Mapping[str, Engine]
+    """Of the targets."""
     listeners: tuple[Entry[ListenerTable], ...]
     accounts: tuple[Entry[AccountTable], ...]
     admin: Entry[AdminTable]
@@ -107,10 +111,17 @@ def from_flags(
     )
     account = {}
     if generated_password is not None and not {"accounts.password_env", "accounts.password_file"} & flags.keys():
-        account["password_hash"] = Verifier.of(generated_password.encode()).format()
+        salt = scram.salt_for(SALT_SECRET, _user(flags))
+        account["password_hash"] = PasswordHash.of(generated_password.encode(), salt).format()
     name = _target_name(flags)
     root = {"targets": {name: {}}, "listeners": [{"target": name}], "accounts": [account]}
     return _build(_read_tables(root, reading), reading)
+
+
+def _user(flags: Flags) -> bytes:
+    """The name that clients give."""
+    user = flags.get("accounts.user") or flags.get("accounts.db_user")
+    return b"" if user is None else user.value.encode("utf-8", "surrogateescape")
 
 
 def _target_name(flags: Flags) -> str:
@@ -123,9 +134,13 @@ def _target_name(flags: Flags) -> str:
 
 def _read_tables(root: Mapping[str, Any], reading: Reading) -> _Entries:
     process = {key: value for key, value in root.items() if key in ProcessTable.model_fields}
+    targets = {name: _with_ports(entry) for name, entry in _read_targets(root.get("targets", {}), reading).items()}
+    engines = {name: engine_of(entry) for name, entry in targets.items()}
+    listeners = _read_array(ListenerTable, "listeners", root, reading)
     return _Entries(
-        targets=_read_targets(root.get("targets", {}), reading),
-        listeners=_read_array(ListenerTable, "listeners", root, reading),
+        targets=targets,
+        engines=engines,
+        listeners=tuple(_with_port(entry, engines) for entry in listeners),
         accounts=_read_array(AccountTable, "accounts", root, reading),
         admin=reading.table(AdminTable, root.get("admin", {}), reading.place("admin")),
         fleet=reading.table(FleetTable, root.get("fleet", {}), reading.place("fleet")),
@@ -134,12 +149,31 @@ def _read_tables(root: Mapping[str, Any], reading: Reading) -> _Entries:
     )
 
 
+def _with_ports(entry: Entry[TargetTable]) -> Entry[TargetTable]:
+    """Where none is written, it is the engine's."""
+    port = ENGINE_PORTS[engine_of(entry)]
+    addresses = {"endpoint": entry.table.endpoint, "dial": entry.table.dial}
+    filled = {key: Address(address.host, port) for key, address in addresses.items() if _lacks_port(address)}
+    return replace(entry, table=entry.table.model_copy(update=filled))
+
+
+def _with_port(entry: Entry[ListenerTable], engines: Mapping[str, Engine]) -> Entry[ListenerTable]:
+    bind = entry.table.bind
+    if not _lacks_port(bind):
+        return entry
+    port = ENGINE_PORTS[engines.get(entry.table.target or "", "mysql")]
+    return replace(entry, table=entry.table.model_copy(update={"bind": Address(bind.host, port)}))
+
+
+def _lacks_port(bind: Bind | None) -> TypeGuard[Address]:
+    return isinstance(bind, Address) and bind.port == UNWRITTEN_PORT
+
+
 def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] = MappingProxyType({})) -> Config:
     files = MappingProxyType({**files, **{path: file_stamp(path) for path in _files(entries, reading.around)}})
-    names = entries.targets.keys()
     targets = {name: build_target(name, entry, reading) for name, entry in entries.targets.items()}
-    listeners = [build_listener(entry, names, reading) for entry in entries.listeners]
-    accounts = [build_account(entry, names, reading) for entry in entries.accounts]
+    listeners = [build_listener(entry, entries.engines, reading) for entry in entries.listeners]
+    accounts = [build_account(entry, entries.engines, reading) for entry in entries.accounts]
     check_binds(entries.listeners, reading)
     check_users(entries.accounts, reading)
     check_limits(list(entries.targets.values()), reading)

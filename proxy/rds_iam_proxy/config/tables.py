@@ -63,9 +63,14 @@ class TargetTable(Table):
     """A database. NAME is yours, for `target` and `targets`, logs and metrics: 1 to 64 letters, digits, `-` or `_`."""
 
     endpoint: kinds.RemoteAddress | None = row(
-        "The database, by the name that RDS gave it; the port is 3306 where none is written. Tokens are signed for it,"
-        " and its certificate is checked against it.",
+        "The database, by the name that RDS gave it; the port is 3306, or 5432 for PostgreSQL,"
+        " where none is written. Tokens are signed for it, and its certificate is checked against it.",
         required=True,
+    )
+    engine: kinds.EngineName | None = row(
+        "What the database speaks: `mysql` (MariaDB, too) or `postgres`, which is the default where the endpoint's"
+        " port is 5432.",
+        default="mysql",
     )
     dial: kinds.RemoteAddress | None = row(
         "Where to connect instead: the near end of a tunnel.", default="the endpoint"
@@ -168,8 +173,10 @@ class ListenerTable(Table):
         default=False,
     )
     auth: kinds.Auth | None = row(
-        "The authentication plugin that clients are greeted with. `auto`: that of the server behind, or of the"
-        " accounts' hashes. `native`: `mysql_native_password`, for clients that know no other.",
+        "How clients prove their passwords. MySQL, the authentication plugin that they are greeted with: `auto`: that"
+        " of the server behind, or of the accounts' hashes; `native`: `mysql_native_password`, and no collation"
+        " of MySQL 8.0, for clients that know no other. PostgreSQL: `auto` is `scram-sha-256`; `password` asks for it"
+        " in clear, for clients without SCRAM.",
         default="auto",
     )
 
@@ -180,6 +187,10 @@ class AccountTable(Table):
 
     user: kinds.UserName | None = row("What the client says.", required=True)
     db_user: kinds.UserName | None = row("Who it is in the database.", default="user")
+    database: kinds.Words | None = row(
+        "PostgreSQL: for clients that name no database, and so would get the one of the user's name.",
+        default="that of the user's name",
+    )
     targets: kinds.Names | None = row("Which targets it may use.", default="all")
     password_env: kinds.Words | None = row("The environment variable that holds the password.")
     password_file: kinds.File | None = row(

@@ -9,7 +9,7 @@ from ..net.address import Address
 from .reading import Entry, Reading
 from .surroundings import resolved
 from .tables import TargetTable
-from .values import LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Target
+from .values import ENGINE_PORTS, LOGIN_BURST, LOGIN_TIMEOUT, LOGINS_PER_SECOND, Engine, Target
 
 AWS_LOGIN_LIMIT = 200
 """New IAM logins per second and instance that RDS throttles at."""
@@ -38,19 +38,30 @@ def build_target(name: str, entry: Entry[TargetTable], reading: Reading) -> Targ
     if table.login_wait is not None and table.login_wait > login_timeout:
         reading.fault(place.key("login_wait"), f"longer than login_timeout, which is {login_timeout:g} s")
     _check_tunnel(entry, reading)
+    if table.reuse and engine_of(entry) == "postgres":
+        reading.fault(place.key("reuse"), "sessions of PostgreSQL are not lent again; leave the key out")
     ca_file = None if table.ca_file is None else _ca_file(table.ca_file, entry, reading)
     if table.endpoint is None or region is None:
         return None
-    given = table.model_dump(exclude={"endpoint", "dial", "tunnel", "region", "ca_file"}, exclude_none=True)
+    given = table.model_dump(exclude={"endpoint", "engine", "dial", "tunnel", "region", "ca_file"}, exclude_none=True)
     return Target(
         name=name,
         address=table.endpoint,
         dial=table.dial or table.endpoint,
         tunnel=table.tunnel,
         region=region,
+        engine=engine_of(entry),
         ca_file=ca_file,
         **given,
     )
+
+
+def engine_of(entry: Entry[TargetTable]) -> Engine:
+    """As it is written, or else by the port."""
+    if entry.table.engine is not None:
+        return entry.table.engine
+    endpoint = entry.table.endpoint
+    return "postgres" if endpoint is not None and endpoint.port == ENGINE_PORTS["postgres"] else "mysql"
 
 
 def _check_tunnel(entry: Entry[TargetTable], reading: Reading) -> None:

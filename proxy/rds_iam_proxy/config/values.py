@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from mysql_wire.passwords import Verifier
+from pg_wire.scram import Verifier as SCRAMVerifier
 
 from ..files import FileStamp
 from ..limits.store_place import StorePlace
@@ -15,8 +17,13 @@ from ..net.sockets import Bind
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 TLSMode = Literal["auto", "required", "off"]
-AuthMode = Literal["auto", "native"]
-"""What a listener greets with."""
+Engine = Literal["mysql", "postgres"]
+"""What a target speaks: `mysql` is MariaDB, too."""
+AuthMode = Literal["auto", "native", "scram-sha-256", "password"]
+"""How clients of a listener prove their passwords; the last two are PostgreSQL's, `native` is MySQL's."""
+
+ENGINE_PORTS: Mapping[Engine, int] = MappingProxyType({"mysql": 3306, "postgres": 5432})
+"""Where servers listen, and the proxy in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class Target:
     dial: Address | Path
     """Where to connect: the endpoint itself, or the near end of a tunnel to it."""
     region: str
+    engine: Engine = "mysql"
     profile: str | None = None
     role_arn: str | None = None
     external_id: str | None = None
@@ -124,7 +132,7 @@ class Listener:
     """None: the proxy's own, self-signed."""
     tls_key: Path | None = None
     auth: AuthMode = "auto"
-    """auto: as RDS would greet, or as the accounts' hashes allow."""
+    """auto: as RDS would greet, or as the accounts' hashes allow; SCRAM-SHA-256 for PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,10 @@ class Account:
     verifiers: tuple[Verifier, ...] = field(repr=False)
     """Any of them is right: two while a password is being changed, none for a peer of the Unix socket."""
     db_user: str
+    scram: SCRAMVerifier | None = field(default=None, repr=False)
+    """The same passwords for PostgreSQL; None for a hash that has no part for it."""
+    database: str | None = None
+    """PostgreSQL: the one of clients that name none."""
     targets: frozenset[str] | None = None
     """None: all targets."""
     peer_uid: int | None = None

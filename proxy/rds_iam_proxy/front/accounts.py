@@ -4,8 +4,10 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from mysql_wire.passwords import Decoys, Verifier
+from pg_wire.scram import ITERATIONS, Keys, salt_for
+from pg_wire.scram import Verifier as SCRAMVerifier
 
-from ..config import Account
+from ..config import SALT_SECRET, Account
 from ..net.sockets import Peer
 
 
@@ -13,7 +15,11 @@ class Accounts:
     """The accounts by name and target. An unknown user gets a verifier too, one that no answer satisfies."""
 
     def __init__(
-        self, accounts: Iterable[Account], *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        accounts: Iterable[Account],
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        salt_secret: bytes = SALT_SECRET,
     ) -> None:
         known = self._all = tuple(accounts)
         self._by_user: dict[bytes, list[Account]] = {}
@@ -25,6 +31,8 @@ class Accounts:
         # Checked like real ones, so that neither time nor packets tell who has an account.
         real = [account.verifiers for account in known if account.verifiers]
         self._decoys = Decoys(real, secret=b"" if real else random_bytes(32))
+        self._decoy_keys = Keys(random_bytes(32), random_bytes(32))
+        self._salt_secret = salt_secret
 
     def find(self, user: bytes, target: str) -> Account | None:
         """The account of this user name, as it came over the wire, for this target."""
@@ -47,6 +55,13 @@ class Accounts:
             for verifier in account.verifiers
         ]
         return bool(known) and all(verifier.sha2 is None for verifier in known)
+
+    def scram(self, user: bytes, target: str) -> SCRAMVerifier:
+        """The same for SCRAM. The salt of a name that nobody has stays the same, as that of others does."""
+        account = self.find(user, target)
+        if account is not None and account.scram is not None:
+            return account.scram
+        return SCRAMVerifier(salt_for(self._salt_secret, user), ITERATIONS, (self._decoy_keys,))
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:

@@ -31,11 +31,14 @@ _TOO_OLD = ("UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "PROTOCOL_VERSION", "NO_S
 
 @dataclass(frozen=True, slots=True)
 class LocalTLS:
-    """A listener's side of TLS. `fingerprint`: SHA-256 of its certificate, for MariaDB's certificate proof."""
+    """A listener's side of TLS. `fingerprint`: SHA-256 of its certificate, for MariaDB's certificate proof.
+    `end_point`: its tls-server-end-point, for SCRAM with channel binding; None where its signature has no hash.
+    """
 
     context: ssl.SSLContext = field(repr=False)
     fingerprint: bytes
     required: bool
+    end_point: bytes | None = None
 
 
 def handshake_failure(error: ssl.SSLError) -> LoginError:
@@ -49,15 +52,34 @@ def handshake_failure(error: ssl.SSLError) -> LoginError:
     return Denied(row, why=reason.lower().replace("_", " "))
 
 
-def local_tls(listener: Listener, state_folder: Path) -> LocalTLS | None:
-    """The TLS that this listener offers, None for `tls = "off"`. Raises ConfigError."""
+def local_tls(listener: Listener, state_folder: Path, alpn: str | None = None) -> LocalTLS | None:
+    """The TLS that this listener offers, None for `tls = "off"`. Raises ConfigError.
+
+    `alpn`: the protocol to agree on with clients that name any; then there is an `end_point`.
+    """
     if listener.tls == "off":
         return None
     if listener.tls_cert is not None and listener.tls_key is not None:
         context, der = _load(listener.tls_cert, listener.tls_key)
     else:
         context, der = _self_signed(state_folder / _FILE)
-    return LocalTLS(context, hashlib.sha256(der).digest(), required=listener.tls == "required")
+    fingerprint = hashlib.sha256(der).digest()
+    end_point = None
+    if alpn is not None:
+        context.set_alpn_protocols([alpn])
+        end_point = fingerprint if listener.tls_cert is None else end_point_of(der)  # ours is signed with SHA-256
+    return LocalTLS(context, fingerprint, required=listener.tls == "required", end_point=end_point)
+
+
+def end_point_of(der: bytes) -> bytes | None:
+    """RFC 5929, 4.1: the certificate's hash, by the hash of its own signature; None where that has none (Ed25519)."""
+    from cryptography import x509
+
+    algorithm = x509.load_der_x509_certificate(der).signature_hash_algorithm
+    if algorithm is None:
+        return None
+    name = "sha256" if algorithm.name in ("md5", "sha1") else algorithm.name
+    return hashlib.new(name, der).digest()
 
 
 def _load(certificate: Path, key: Path) -> tuple[ssl.SSLContext, bytes]:

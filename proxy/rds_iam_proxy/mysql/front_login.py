@@ -5,11 +5,10 @@ import secrets
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 from mysql_wire.commands import CommandScanner
-from mysql_wire.constants import NATIVE_PASSWORD, NONCE_LENGTH, Command
+from mysql_wire.constants import NONCE_LENGTH, Command
 from mysql_wire.errors import RemoteProtocolError
 from mysql_wire.server_login import Answered, Send, ServerLogin, StartTLS
 
@@ -59,7 +58,7 @@ class MySQLFront:
     async def greet(self, check: Check) -> None:
         self._greet_as = await self._greeter.greet_as()
         if self._arrival.auth == "native" or self._shared.accounts.native_only(self._arrival.target):
-            self._greet_as = replace(self._greet_as, auth_plugin_name=NATIVE_PASSWORD)
+            self._greet_as = self._greet_as.for_old_clients()
         self._login = self._new_login()
         check()
         await self._stream.write(self._login.greeting())

@@ -1,8 +1,5 @@
 """What a client of MySQL reads when it cannot be let in: a failure's ERR packet, and what RDS's ERR packets mean."""
 
-import shlex
-from dataclasses import dataclass
-
 from mysql_wire.constants import ErrorCode
 from mysql_wire.errors import (
     CompressionNotOffered,
@@ -15,11 +12,10 @@ from mysql_wire.errors import (
 )
 from mysql_wire.reply import ERRPacket
 
-from ..aws.names import Kind, parse_rds_name
 from ..config import Target
 from ..errors.tree import Denied, LoginError, Refused, Verdict
 from ..logs import escaped, printable
-from ..rds.failures import policy_arn, utc
+from ..rds.failures import SentToken, token_refused
 
 CODES = {
     "unreachable": ErrorCode.CR_CONN_HOST_ERROR,
@@ -51,9 +47,6 @@ RATE_LIMITED = "rate limit exceeded"
 MAX_ANSWER = 200
 """Characters of RDS's own text that are shown."""
 
-MOVED_SECONDS = 60.0
-"""By so much must a clock have been set to be worth telling."""
-
 ER_HOST_IS_BLOCKED = 1129
 EXPLAINED = {
     ErrorCode.ER_CON_COUNT_ERROR: "too-many-connections",
@@ -61,20 +54,6 @@ EXPLAINED = {
     ER_HOST_IS_BLOCKED: "host-blocked",
 }
 """RDS's errors that say what is wrong, but not what to do, and their rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class SentToken:
-    """What is known of a token that RDS refused, and of the clock that it was signed by."""
-
-    age: float
-    """Seconds since it was signed."""
-    is_old: bool
-    """A new one may do better."""
-    clock: float
-    """What this machine's clock says, seconds since 1970."""
-    clock_moved: float = 0.0
-    """By how many seconds it was set since a token was accepted."""
 
 
 def err_packet(error: LoginError) -> ERRPacket:
@@ -127,25 +106,4 @@ def refused(target: Target, db_user: str, err: ERRPacket, sent: SentToken | None
         return Refused(
             "no-such-user", Verdict.EXPLAINED, err.code, err.sqlstate, db_user=user, address=address, answer=shown
         )
-    return Refused(
-        _why_denied(target, sent),
-        Verdict.OLD_TOKEN if sent.is_old else Verdict.TOKEN_REFUSED,
-        err.code,
-        err.sqlstate,
-        db_user=user,
-        address=address,
-        region=target.region,
-        answer=shown,
-        arn=policy_arn(target, db_user),
-        check="aws sts get-caller-identity" + (f" --profile {shlex.quote(target.profile)}" if target.profile else ""),
-        clock=utc(sent.clock),
-        moved=sent.clock_moved,
-        age=sent.age,
-    )
-
-
-def _why_denied(target: Target, sent: SentToken) -> str:
-    if abs(sent.clock_moved) >= MOVED_SECONDS:
-        return "clock-moved"
-    name = parse_rds_name(target.address.host)
-    return "wrong-region" if name is not None and name.kind is Kind.GLOBAL else "token-refused"
+    return token_refused(target, db_user, sent, err.code, err.sqlstate, shown)

@@ -6,7 +6,7 @@ import socket
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .address import Address
@@ -29,6 +29,8 @@ class Peer:
     host: str
     uid: int | None = None
     pid: int | None = None
+    port: int | None = field(default=None, compare=False)
+    """Its own, of TCP."""
 
     def __str__(self) -> str:
         if self.uid is not None:
@@ -98,7 +100,7 @@ def folder_for(name: str, environ: Mapping[str, str]) -> str | None:
 def peer_of(sock: socket.socket, name: object) -> Peer:
     """`name`: what accept returned beside the socket."""
     if isinstance(name, tuple):
-        return Peer(str(name[0]))
+        return Peer(str(name[0]), port=name[1])
     try:
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
     except (AttributeError, OSError):  # not Linux: nobody is vouched for

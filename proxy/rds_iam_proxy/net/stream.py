@@ -99,6 +99,14 @@ class Stream:
             raise EndOfStream("closed where more was due")
         return count
 
+    async def peek(self) -> bytes:
+        """The first byte that comes, left where it is; empty at the end. Before TLS only. Raises OSError."""
+        while True:
+            try:
+                return self._socket.recv(1, socket.MSG_PEEK)
+            except _BLOCKED as blocked:
+                await self._until_ready(blocked, write=False)
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of `data`. Raises OSError."""
         view = memoryview(data)

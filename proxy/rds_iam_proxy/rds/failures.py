@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shlex
 import socket
 import ssl
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..aws.names import Kind, parse_rds_name, partition_of
@@ -19,6 +21,9 @@ from ..errors.tree import (
 )
 from ..logs import printable
 from ..net.peer_certificate import Presented
+
+MOVED_SECONDS = 60.0
+"""By so much must a clock have been set to be worth telling."""
 
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _X509_NOT_YET_VALID, _X509_EXPIRED = 9, 10  # OpenSSL's x509_vfy.h
@@ -48,6 +53,11 @@ def no_answer(target: Target, step: str, seconds: float) -> LoginError:
 def hung_up(target: Target, step: str, error: Exception) -> LoginError:
     """RDS, or what answers in its place, closed the connection or broke the protocol."""
     return Unreachable("hung-up", where=_where(target), step=step, why=_reason(error))
+
+
+def other_protocol(target: Target, protocol: str, error: Exception) -> LoginError:
+    """What listens there is no such database."""
+    return Unreachable("other-protocol", where=_where(target), protocol=protocol, why=_reason(error))
 
 
 def no_tls(target: Target) -> LoginError:
@@ -84,6 +94,46 @@ def tls_failure(target: Target, error: ssl.SSLError, shown: Presented | None, cl
 def not_an_iam_user(target: Target, db_user: str, how: str) -> LoginError:
     """The server wanted no token."""
     return Refused("other-plugin", Verdict.EXPLAINED, db_user=printable(db_user), address=str(target.address), how=how)
+
+
+@dataclass(frozen=True, slots=True)
+class SentToken:
+    """What is known of a token that RDS refused, and of the clock that it was signed by."""
+
+    age: float
+    """Seconds since it was signed."""
+    is_old: bool
+    """A new one may do better."""
+    clock: float
+    """What this machine's clock says, seconds since 1970."""
+    clock_moved: float = 0.0
+    """By how many seconds it was set since a token was accepted."""
+
+
+def token_refused(target: Target, db_user: str, sent: SentToken, code: int, sqlstate: str, answer: str) -> Refused:
+    """RDS had the token and did not take it. `answer`: what it said, fit to be shown."""
+    return Refused(
+        _why_denied(target, sent),
+        Verdict.OLD_TOKEN if sent.is_old else Verdict.TOKEN_REFUSED,
+        code,
+        sqlstate,
+        db_user=printable(db_user),
+        address=str(target.address),
+        region=target.region,
+        answer=answer,
+        arn=policy_arn(target, db_user),
+        check="aws sts get-caller-identity" + (f" --profile {shlex.quote(target.profile)}" if target.profile else ""),
+        clock=utc(sent.clock),
+        moved=sent.clock_moved,
+        age=sent.age,
+    )
+
+
+def _why_denied(target: Target, sent: SentToken) -> str:
+    if abs(sent.clock_moved) >= MOVED_SECONDS:
+        return "clock-moved"
+    name = parse_rds_name(target.address.host)
+    return "wrong-region" if name is not None and name.kind is Kind.GLOBAL else "token-refused"
 
 
 def throttled(target: Target, db_user: str, last: Refused, seconds_since_login: float | None) -> Limited:

@@ -76,9 +76,13 @@ SessionT_contra = TypeVar("SessionT_contra", bound=RDSSession, contravariant=Tru
 class Login(Protocol[SessionT_co]):
     """One dial and login at RDS. `run` it once."""
 
-    step: Step
-    certificate_expires: float | None
-    """Seconds since 1970; None: no certificate was shown this time."""
+    @property
+    def step(self) -> Step:
+        """What is being waited for."""
+
+    @property
+    def certificate_expires(self) -> float | None:
+        """Seconds since 1970; None: no certificate was shown this time."""
 
     async def run(self, on_close: Callable[[], None]) -> SessionT_co:
         """A session at RDS, which calls `on_close` when it is closed. Raises LoginError."""

@@ -27,3 +27,5 @@ class Lifecycle:
     sockets: LentSockets = field(default_factory=LentSockets)
     new_watch: Callable[[], TargetWatch] = TargetWatch
     """Makes what counts for one target."""
+    configuration: str = ""
+    """Where it is from, for the log's first line; empty: there is none."""

@@ -74,7 +74,8 @@ class Probe:
             try:
                 await self.log_in_once(self.db_user)
             except LoginError as exc:
-                self._tell(exc)
+                name = self._upstream.target.name
+                event(log, logging.DEBUG, "target does not answer yet", target=name, reason=exc.reason)
                 self._dialect.tried()
                 self._first_try_over.set()
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
@@ -93,17 +94,3 @@ class Probe:
         permit = await upstream.admit(PROBE, deadline)
         session = await upstream.log_in(self._dialect.probe(db_user), permit)
         await session.quit()
-
-    def _tell(self, error: LoginError) -> None:
-        target = self._upstream.target
-        event(
-            log,
-            logging.WARNING,
-            "target does not answer as it should",
-            target=target.name,
-            endpoint=str(target.address),
-            db_user=self.db_user,
-            reason=error.reason,
-            text=error.text,
-            detail=error.detail or None,
-        )

@@ -12,7 +12,7 @@ import platformdirs
 
 from ..aws.tokens import Identity, TokenSource
 from ..aws.trust import Trust
-from ..config import Account, Config, Target
+from ..config import Account, Config, Engine, Listener, Target
 from ..config import Tunnel as TunnelWay
 from ..dialect import Dialect
 from ..errors.tree import ConfigError
@@ -22,6 +22,7 @@ from ..logs import event
 from ..mysql.dialect import mysql
 from ..mysql.greetings import Greetings
 from ..net.address import Address
+from ..postgres.dialect import ALPN_PROTOCOL, postgres
 from ..rds.tunnel.tunnel import Tunnel
 from ..rds.upstream import Upstream
 from ..stats.target import TargetWatch
@@ -31,7 +32,7 @@ from .probe import Probe
 log = logging.getLogger(__name__)
 
 _TrustKey = tuple[str, str, Path | None, str]
-_Place = tuple[str, Address, Address | Path, TunnelWay | None]
+_Place = tuple[str, Address, Address | Path, TunnelWay | None, Engine]
 _TunnelKey = tuple[TunnelWay, float | None, Address, str | None, str]
 _UpstreamKey = tuple[Target, _TrustKey, BudgetKey]
 _ProbeKey = tuple[_UpstreamKey, str | None]
@@ -82,14 +83,18 @@ def wire(
     greetings = Greetings(platformdirs.user_cache_path("rds-iam-proxy") / "greetings")
     state_folder = platformdirs.user_state_path("rds-iam-proxy")
 
-    tls = tuple(local_tls(listener, state_folder) for listener in config.listeners)
+    tls = tuple(local_tls(listener, state_folder, _alpn(config, listener)) for listener in config.listeners)
     keys = {target: (target, _trust_key(target), BudgetKey.of(target, config.sharing)) for target in targets}
     trusts = kept(before.trusts, (key for _, key, _ in keys.values()), lambda key: Trust(key[1], key[2]))
     budgets = kept(before.budgets, (key for _, _, key in keys.values()), make_budget)
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
     watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
-    dialects = kept(before.dialects, map(_place, targets), lambda place: mysql(place[1], greetings, spawn))
+
+    def dialect(place: _Place) -> Dialect[Any]:
+        return postgres() if place[-1] == "postgres" else mysql(place[1], greetings, spawn)
+
+    dialects = kept(before.dialects, map(_place, targets), dialect)
 
     ways = {_tunnel_key(target): target for target in targets}
     tunnels = kept(
@@ -130,7 +135,12 @@ def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> 
 
 def _place(target: Target) -> _Place:
     """What was learnt of a target holds as long as it is at this address."""
-    return target.name, target.address, target.dial, target.tunnel
+    return target.name, target.address, target.dial, target.tunnel, target.engine
+
+
+def _alpn(config: Config, listener: Listener) -> str | None:
+    """MySQL's clients name no protocol."""
+    return ALPN_PROTOCOL if config.targets[listener.target].engine == "postgres" else None
 
 
 def _tunnel_key(target: Target) -> _TunnelKey | None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import closing, suppress
-from typing import Generic
+from typing import Any, Generic
 
 from ..config import Account, Target
 from ..dialect import Aside, Dialect
@@ -112,6 +112,7 @@ class Session(Generic[SessionT]):
             id=self.id,
             target=self.target.name,
             peer=str(self._arrival.peer),
+            port=self._arrival.peer.port,
             account=account.user if account is not None else None,
             db_user=account.db_user if account is not None else None,
             program=self._front.program,
@@ -121,6 +122,7 @@ class Session(Generic[SessionT]):
             bytes_from_client=up,
             bytes_from_rds=down,
             tls=self._stream.tls is not None,
+            rds_connection_id=None if self._loan is None else self._loan.session.connection_id,
         )
 
     def count_bytes(self) -> None:
@@ -194,6 +196,8 @@ class Session(Generic[SessionT]):
             raise
         self._login.stage = Stage.IN
         self._upstream.watch.accepted += 1
+        self._loan = loan
+        self._log_begin()
         return loan
 
     async def _log_in_at_rds(self, account: Account) -> Loan[SessionT]:
@@ -237,7 +241,6 @@ class Session(Generic[SessionT]):
         """A client that logs in once more gets another session at RDS. Raises LoginError, OSError if it does not."""
         while True:
             with closing(loan):
-                self._loan = loan
                 again = None
                 while again is None:
                     ending = await self._relay(loan)
@@ -318,29 +321,40 @@ class Session(Generic[SessionT]):
         level = logging.INFO if asked else logging.DEBUG  # a health check, or a port scan
         event(log, level, "login broken off", id=self.id, peer=str(self._arrival.peer), reason=reason)
 
+    def _log_begin(self) -> None:
+        event(log, logging.INFO, "session began", **self._who(), tls=self._stream.tls is not None)
+
     def _log_end(self, ending: Ending) -> None:
         view = self.view()
         event(
             log,
             logging.INFO,
             "session ended",
-            id=view.id,
-            account=view.account,
-            peer=view.peer,
-            pid=self._arrival.peer.pid,
-            program=view.program or None,
-            target=view.target,
-            db_user=view.db_user,
-            iam_identity=self.target.role_arn or self.target.profile or "default credentials",
+            **self._who(),
             seconds=round(view.age_seconds, 3),
             bytes_from_client=view.bytes_from_client,
             bytes_from_rds=view.bytes_from_rds,
             closed_by=str(ending.by),
             why=ending.why,
-            rds_connection_id=None if self._loan is None else self._loan.session.connection_id,
-            reused=None if self._loan is None else self._loan.clients - 1,
         )
         self._upstream.watch.ended[str(ending.by)] += 1
+
+    def _who(self) -> dict[str, Any]:
+        """What both lines of a session say: enough to find it in RDS's process list, and the client on its machine."""
+        view = self.view()
+        return {
+            "id": view.id,
+            "rds_connection_id": view.rds_connection_id,
+            "reused": None if self._loan is None else self._loan.clients - 1,
+            "account": view.account,
+            "peer": view.peer,
+            "port": view.port,
+            "pid": self._arrival.peer.pid,
+            "program": view.program or None,
+            "target": view.target,
+            "db_user": view.db_user,
+            "iam_identity": self.target.role_arn or self.target.profile or "default credentials",
+        }
 
 
 def _is_cancelled() -> bool:

@@ -26,6 +26,8 @@ class SessionView:
     id: int
     target: str
     peer: str
+    port: int | None
+    """Of the client; None on a Unix socket."""
     account: str | None
     db_user: str | None
     program: str
@@ -36,3 +38,5 @@ class SessionView:
     bytes_from_client: int
     bytes_from_rds: int
     tls: bool
+    rds_connection_id: int | None
+    """What RDS's own process list calls it; None before the login there."""

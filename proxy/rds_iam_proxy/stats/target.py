@@ -29,6 +29,7 @@ class Attempt:
     at: float
     reason: str = ""
     text: str = ""
+    detail: str = ""
     cuts_off: bool = False
     """It failed for a reason that has nothing to do with the DB user."""
 
@@ -94,7 +95,7 @@ class TargetWatch:
         if error is None:
             attempt, self.last_login = Attempt(now), now
         elif isinstance(error, (*_CUTS_OFF, Refused)):
-            attempt = Attempt(now, error.reason, error.text, isinstance(error, _CUTS_OFF))
+            attempt = Attempt(now, error.reason, error.text, error.detail, isinstance(error, _CUTS_OFF))
         else:
             return
         self.attempts.pop(db_user, None)

@@ -227,4 +227,42 @@ class PureConnector(Connector):
     pure = True
 
 
-__all__ = ["DBAPI", "Connector", "MySQLClient", "PureConnector", "PyMySQL", "Unsupported"]
+class OldPyMySQL(PyMySQL):
+    """PyMySQL of the years before caching_sha2_password."""
+
+    name = "pymysql-0.7"
+
+    @contextlib.contextmanager
+    def cursor(self, **options: Any) -> Iterator[Any]:
+        """Not closed behind an error: PyMySQL 0.7 would wait there for the results that were to follow."""
+        cursor = self.connection.cursor(**options)
+        yield cursor
+        cursor.close()
+
+    def tls(self, login: Login) -> dict[str, Any]:
+        return {"ssl": unverified()} if login["tls"] else {}
+
+
+class OldConnector(PureConnector):
+    """mysql-connector as it still is on PyPI: in Python alone, and without an option to load files."""
+
+    name = "connector-2.2"
+
+    def options(self, login: Login) -> dict[str, Any]:
+        options = super().options(login)
+        del options["use_pure"]
+        return options
+
+    def tls(self, login: Login) -> dict[str, Any]:
+        if login["tls"]:
+            raise Unsupported("mysql-connector 2.2 speaks TLS 1.0 and nothing later")
+        return {}
+
+    def result(self, cursor: Any) -> Result:
+        return DBAPI.result(self, cursor)
+
+    def multi(self, sql: str) -> list[Result]:
+        raise Unsupported("mysql-connector 2.2 ends several statements with a StopIteration, which Python 3.7 refuses")
+
+
+__all__ = ["DBAPI", "Connector", "MySQLClient", "OldConnector", "OldPyMySQL", "PureConnector", "PyMySQL", "Unsupported"]

@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 import aiohttp  # noqa: F401
 import boto3  # noqa: F401
+import click  # noqa: F401
 import cryptography.x509  # noqa: F401
 import mysql_mimic  # noqa: F401
 import platformdirs  # noqa: F401
 import pydantic  # noqa: F401
 import pymysql  # noqa: F401
-import typer  # noqa: F401
 
 MAC_SOFT_LIMIT = 256
 MAC_MOST_FILES = 61_440

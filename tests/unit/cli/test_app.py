@@ -17,8 +17,8 @@ from rds_iam_proxy.cli import app as cli
 from rds_iam_proxy.cli.programs import OnReady, Programs
 from rds_iam_proxy.commands.connect_lines import connect_lines
 from rds_iam_proxy.commands.hash_password import hash_password
-from rds_iam_proxy.config import Config
-from rds_iam_proxy.config.password import random_password
+from rds_iam_proxy.config import Config, Engine
+from rds_iam_proxy.config.password import PasswordHash, random_password
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.logs import flush
 from rds_iam_proxy.net.address import Address
@@ -67,7 +67,8 @@ class Started:
         on_ready((Address("127.0.0.1", 40123),))
         return self.code
 
-    def _demo(self, listen: Address | None, once: bool) -> int:
+    def _demo(self, listen: Address | None, once: bool, engine: Engine) -> int:
+        assert engine == "mysql"
         self.demo = (listen, once)
         return self.code
 
@@ -439,16 +440,25 @@ def hashed(stdin: io.BytesIO, *typed: str, generate: bool = False) -> tuple[str,
     return stdout.getvalue(), stderr.getvalue()
 
 
+def assert_hash_of(password: bytes, out: str) -> None:
+    """One line, for each protocol."""
+    assert out.startswith(Verifier.of(password).format() + ",scram:SCRAM-SHA-256$4096:")
+    assert out.endswith("\n")
+    found = PasswordHash.parse(out)
+    assert found.mysql == Verifier.of(password)
+    assert found.scram is not None
+    assert found.scram.fits(password)
+
+
 @pytest.mark.parametrize("line", [b"0123456789abcdef", b"0123456789abcdef\n", b"0123456789abcdef\r\nmore\n"])
 def test_password_is_one_line_of_stdin(line: bytes) -> None:
     out, err = hashed(Pipe(line))
-    assert out == Verifier.of(b"0123456789abcdef").format() + "\n"
+    assert_hash_of(b"0123456789abcdef", out)
     assert err == ""
-    assert Verifier.parse(out) == Verifier.of(b"0123456789abcdef")
 
 
 def test_password_is_asked_for_twice_on_a_terminal() -> None:
-    assert hashed(Keyboard(), PASSWORD, PASSWORD)[0] == Verifier.of(PASSWORD.encode()).format() + "\n"
+    assert_hash_of(PASSWORD.encode(), hashed(Keyboard(), PASSWORD, PASSWORD)[0])
     with pytest.raises(ConfigError, match="the two passwords differ"):
         hashed(Keyboard(), PASSWORD, "other")
 
@@ -478,8 +488,26 @@ def test_password_that_no_client_could_use_is_refused(line: bytes, text: str) ->
 
 def test_generated_password_goes_to_stderr_and_its_hash_to_stdout() -> None:
     out, err = hashed(Pipe(b""), generate=True)
-    assert out == Verifier.of(b"made" * 6).format() + "\n"
+    assert_hash_of(b"made" * 6, out)
     assert err == f"Password (shown only now): {'made' * 6}\n"
+
+
+def test_second_hash_takes_the_salt_of_the_first() -> None:
+    def hash_of(password: bytes, salt: str | None) -> str:
+        out = io.StringIO()
+        hash_password(generate=False, salt=salt, stdin=Pipe(password), stdout=out, stderr=io.StringIO())
+        return out.getvalue()
+
+    first = hash_of(b"the first password", None)
+    salt = first.partition("$4096:")[2].partition("$")[0]
+    second = PasswordHash.parse(hash_of(b"the second password", salt)).scram
+    before = PasswordHash.parse(first).scram
+    assert before is not None
+    assert second is not None
+    assert before.together(second).fits(b"the second password")
+    for wrong in ("", "AAAA", "no base64!", "ä"):
+        with pytest.raises(ConfigError, match="--salt"):
+            hash_of(b"the second password", wrong)
 
 
 def test_random_passwords_are_24_letters_and_digits() -> None:
@@ -549,7 +577,8 @@ def test_wait_of_a_health_check_loads_no_more_than_it_needs() -> None:
 
 def test_hash_password_as_a_process() -> None:
     process = command("hash-password", stdin=PASSWORD + "\n")
-    assert (process.returncode, process.stdout) == (0, Verifier.of(PASSWORD.encode()).format() + "\n")
+    assert process.returncode == 0
+    assert_hash_of(PASSWORD.encode(), process.stdout)
     assert "boto3" not in imported(process)
     process = command("hash-password")
     assert (process.returncode, process.stdout) == (2, "")

@@ -1,12 +1,13 @@
 """The status on a terminal."""
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from rds_iam_proxy.commands.status_view import bars, duration, size, view
+from rds_iam_proxy.commands.status_view import MAX_SESSIONS, bars, duration, size, view
 
 STATUS: dict[str, Any] = {
     "version": "1.2.3",
@@ -33,6 +34,8 @@ STATUS: dict[str, Any] = {
             "id": 7,
             "target": "shop",
             "peer": "127.0.0.1",
+            "port": 51234,
+            "rds_connection_id": 9981,
             "account": "app",
             "db_user": "app_user",
             "program": "[red]cron\x1b[2J",
@@ -61,9 +64,9 @@ STATUS: dict[str, Any] = {
 }
 
 
-def printed(status: dict[str, Any]) -> str:
+def printed(status: dict[str, Any], width: int = 160) -> str:
     out = io.StringIO()
-    Console(file=out, width=160, highlight=False).print(view(status))
+    Console(file=out, width=width, highlight=False).print(view(status))
     return out.getvalue()
 
 
@@ -71,7 +74,9 @@ def test_all_of_it_is_there() -> None:
     text = printed(STATUS)
     for words in ("rds-iam-proxy 1.2.3  ● ready  up 1 min", "app as app_user", "idle 1 min", "1 h 1 min", "12 MB"):
         assert words in text
-    assert "1 min ago, 3 times  1045 unknown user  root from 127.0.0.1 to shop" in text
+    for words in ("127.0.0.1:51234", "9981"):
+        assert words in text
+    assert ", 1 min ago, 3 times  1045 unknown user  root from 127.0.0.1 to shop" in text
 
 
 def test_text_of_clients_is_no_markup_and_moves_no_cursor() -> None:
@@ -97,11 +102,28 @@ def test_a_refused_reload_and_one_that_worked() -> None:
     assert "reload" not in printed({**STATUS, "reload": None})
 
 
+def test_errors_stand_before_sessions_of_which_some_are_shown() -> None:
+    sessions = [{**STATUS["sessions"][0], "id": number} for number in range(200)]
+    text = printed({**STATUS, "sessions": sessions, "sessions_found": 480, "sessions_total": 500})
+    assert text.index("Recent errors") < text.index("Sessions (480 of 500)")
+    assert text.count("app as app_user") == MAX_SESSIONS
+    assert f"and {480 - MAX_SESSIONS} more" in text
+
+
+def test_chart_on_a_narrow_terminal_keeps_its_newest_end() -> None:
+    history = {"accepted": [1] * 290 + [4] * 10, "refused": [0] * 300}
+    text = printed({**STATUS, "targets": [{**STATUS["targets"][0], "history": history}]}, width=80)
+    (line,) = (line for line in text.splitlines() if "shop" in line and "█" in line)
+    assert re.search(r"▂▂█ ", line)
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_why_a_target_is_down() -> None:
     target = {**STATUS["targets"][0], "health": "down", "why": "cannot connect"}
     text = printed({**STATUS, "targets": [target]})
     assert "■ down" in text
     assert "shop: cannot connect" in text
+    assert "1 of 1 targets down" in text
 
 
 @pytest.mark.parametrize(

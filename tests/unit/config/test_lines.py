@@ -134,7 +134,7 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(["[targets.a]", "[targets]", "[[listeners]]", "[[accounts]]", "[admin]", "[log]", "[a.b.c]"])

@@ -192,6 +192,7 @@ def test_configuration_cannot_be_changed(tmp_path: Path) -> None:
         ('role_arn = "arn:aws:iam::1:role/x"', "role_arn", "must be arn:aws:iam::ACCOUNT:role/NAME"),
         ('external_id = "id"', "external_id", "means nothing without role_arn"),
         ('role_session_name = "name"', "role_session_name", "means nothing without role_arn"),
+        ('reuse = true\nengine = "postgres"', "reuse", "sessions of PostgreSQL are not lent again"),
         ('ca_file = "missing.pem"', "ca_file", "No such file"),
         ('ca_file = "proxy.toml"', "ca_file", "holds no certificate in PEM form"),
         ('ca_file = "."', "ca_file", "directory"),

@@ -4,6 +4,8 @@ import pytest
 
 from mysql_wire.constants import CACHING_SHA2_PASSWORD, NATIVE_PASSWORD
 from mysql_wire.passwords import Verifier
+from pg_wire.scram import Verifier as SCRAMVerifier
+from pg_wire.scram import salt_for
 from rds_iam_proxy.config import Account
 from rds_iam_proxy.front.accounts import Accounts
 
@@ -63,6 +65,19 @@ def test_unknown_user_has_a_verifier_that_offers_both_methods(accounts: Accounts
 
 def test_dummy_differs_between_processes() -> None:
     assert Accounts([]).verifiers(b"x", "y") != Accounts([]).verifiers(b"x", "y")
+
+
+def test_scram_salts_tell_nobody_who_exists() -> None:
+    """Of a clear password and of a name that nobody has: both come of one secret and the name, and stay the same."""
+    secret = b"x" * 32
+    known = Account("app", (), "batch", scram=SCRAMVerifier.of_passwords([b"one"], salt_for(secret, b"app")))
+    accounts, reloaded = Accounts([known], salt_secret=secret), Accounts([], salt_secret=secret)
+    for user in (b"app", b"nobody"):
+        before, after = accounts.scram(user, "orders"), reloaded.scram(user, "orders")
+        assert (before.salt, before.iterations) == (after.salt, after.iterations)
+        assert not after.fits(b"one")
+    assert accounts.scram(b"app", "orders").fits(b"one")
+    assert not accounts.scram(b"nobody", "orders").fits(b"one")
 
 
 def test_methods_of_unknown_users_are_those_of_real_ones() -> None:

@@ -20,7 +20,7 @@ ENDPOINT = Address("orders.cweacjg5pv9n.eu-west-1.rds.amazonaws.com", 3306)
 TARGET = Target("orders", ENDPOINT, ENDPOINT, "eu-west-1")
 NOON = 1767355200.0  # 2026-01-02 12:00 UTC
 DENIED = ERRPacket(1045, "28000", b"no")
-FRESH = refusals.SentToken(age=3.0, is_old=False, clock=NOON)
+FRESH = failures.SentToken(age=3.0, is_old=False, clock=NOON)
 TUNNELLED = Target("orders", ENDPOINT, Address("127.0.0.1", 13306), "eu-west-1")
 
 

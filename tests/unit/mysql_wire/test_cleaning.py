@@ -70,7 +70,7 @@ UNREAD = st.binary(max_size=60) | st.sampled_from(
 ERRS = [_err(), _err(1044, b"Access denied for user 'u'@'%%' to database '%s'"), _err(text=b"'%s' ist unbekannt")]
 
 
-@pytest.mark.parametrize("capabilities", [PLAIN, ONE_END])
+@pytest.mark.parametrize("capabilities", [PLAIN, ONE_END], ids=["PLAIN", "ONE_END"])
 @given(
     unread=UNREAD, err=st.sampled_from(ERRS), cuts=st.lists(st.integers(0, 400), max_size=6) | st.just(list(range(400)))
 )

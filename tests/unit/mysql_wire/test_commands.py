@@ -317,7 +317,7 @@ CONVERSATIONS = st.lists(st.one_of(_plain_command(), _plain_command(), _load_dat
 
 
 @given(CONVERSATIONS, st.lists(st.integers(0, 4000), max_size=6))
-@settings(max_examples=10_000 if os.environ.get("LONG_TESTS") else 500, deadline=None)
+@settings(max_examples=10_000 if os.environ.get("LONG_TESTS") else 500)
 def test_command_starts_are_found_as_a_full_parser_finds_them(conversation: list[list[Step]], cuts: list[int]) -> None:
     _hold_conversation(conversation, cuts)
 
@@ -343,7 +343,7 @@ def _hold_conversation(conversation: list[list[Step]], cuts: list[int]) -> None:
 
 
 @given(_huge_command(), st.lists(st.integers(0, 0x1000100), max_size=3))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_command_of_16_mib_is_one_command(steps: list[Step], cuts: list[int]) -> None:
     scanner = _scanner(Capability.LOCAL_FILES)
     for step in steps:

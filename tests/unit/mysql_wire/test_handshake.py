@@ -70,6 +70,13 @@ def test_reserved_bytes_of_mysql_are_no_mariadb_capabilities() -> None:
     assert HandshakeV10.decode(bytes(payload)).identity.mariadb_capabilities == 0
 
 
+def test_old_clients_know_all_that_the_greeting_names() -> None:
+    old = MYSQL.for_old_clients()
+    assert (old.auth_plugin_name, old.collation) == ("mysql_native_password", 45)
+    assert (old.version, old.capabilities) == (MYSQL.version, MYSQL.capabilities)
+    assert MARIADB.for_old_clients() == MARIADB
+
+
 @given(requests, st.binary(max_size=300))
 def test_login_packet_round_trip(request: LoginRequest, answer: bytes) -> None:
     response = HandshakeResponse41(request, answer, "mysql_native_password")

@@ -2,10 +2,11 @@
 
 import { ask, askToEnd, authorization, forgetToken } from "./ask.js";
 import { chart, most, points } from "./charts.js";
-import { ago, bytes, duration, last, make, number, say } from "./words.js";
+import { ago, bytes, clock, duration, last, make, number, say } from "./words.js";
 
 const INTERVAL = 1000; // milliseconds
-const MOST_WAITING = 5; // rows of clients that are not in yet
+const FEW_ERRORS = 4; // shown before somebody wants to see all
+const FEW_SESSIONS = 20;
 
 const $ = (id) => document.getElementById(id);
 let offset = 0; // the proxy's clock less ours, in seconds
@@ -87,8 +88,9 @@ function createTarget() {
     if (refused) logins.label.append(" · ", make("i", "key"), `${number(refused)} refused`);
     say(logins.scale, `${number(top)}/s`);
     const longest = Math.max(0, ...past.waiting);
+    queue.node.hidden = !longest;
     const ceiling = queue.draw(past.waiting, null, target.points_taken, `Waiting for a permit in the last 5 minutes: at most ${longest}`);
-    say(queue.label, longest ? `Queue: ${number(longest)} at most` : "Queue: nobody waited");
+    say(queue.label, `Queue: ${number(longest)} at most`);
     say(queue.scale, number(ceiling));
     say(more, details(target));
   }
@@ -127,14 +129,15 @@ function createSession(session) {
     node.append(first, second);
     return [first, second];
   };
-  const cells = [cell(), cell(), cell(), cell(), cell("Age", "number"), cell("Sent", "number"), cell("Received", "number"), cell()];
+  const cells = [cell(), cell(), cell(), cell("Id"), cell(), cell("Age", "number"), cell("Sent", "number"), cell("Received", "number"), cell()];
   const [account, dbUser] = two(cells[0]);
   const [program, peer] = two(cells[1]);
   const doing = make("span", "doing");
-  cells[3].append(doing);
+  const [id, idAtRds] = two(cells[3]);
+  cells[4].append(doing);
   const end = make("button", "", "End");
   end.type = "button";
-  cells[7].append(end);
+  cells[8].append(end);
   const node = make("tr", "", ...cells);
   node.dataset.id = session.id;
   let latest = session;
@@ -146,13 +149,18 @@ function createSession(session) {
     say(account, now.account ?? "not logged in yet");
     say(dbUser, now.db_user && now.db_user !== now.account ? `as ${now.db_user}` : "");
     say(program, now.program || "unnamed program");
-    say(peer, now.tls ? `${now.peer} · TLS` : now.peer);
+    const from = now.port ? `${now.peer}:${now.port}` : now.peer;
+    say(peer, now.tls ? `${from} · TLS` : from);
     say(cells[2], now.target);
+    say(id, String(now.id));
+    say(idAtRds, now.rds_connection_id ? `RDS ${now.rds_connection_id}` : "");
     doing.dataset.activity = now.activity;
     say(doing, now.activity === "idle" ? `idle ${duration(now.quiet)}` : now.activity);
-    say(cells[4], duration(now.age));
-    say(cells[5], bytes(now.bytes_from_client));
-    say(cells[6], bytes(now.bytes_from_rds));
+    say(cells[5], duration(now.age));
+    const here = Date.now() / 1000 + offset;
+    cells[5].title = `since ${clock(here - now.age, here)}`;
+    say(cells[6], bytes(now.bytes_from_client));
+    say(cells[7], bytes(now.bytes_from_rds));
     end.disabled = !isIn;
     end.setAttribute("aria-label", `End the session of ${now.account ?? "nobody"} from ${now.peer}`);
   }
@@ -171,8 +179,9 @@ function createError() {
 
   function update(error) {
     const now = Date.now() / 1000 + offset;
-    when.replaceChildren(ago(error.last, now));
+    when.replaceChildren(clock(error.last, now), make("span", "second", ago(error.last, now)));
     if (error.count > 1) when.append(" ", make("span", "times", `${number(error.count)} times`));
+    when.title = `first ${clock(error.first, now)}`;
     who.replaceChildren(make("span", "code", `${error.code} ${error.reason}`), " ");
     who.append(make("b", "", error.user || "nobody yet"), ` from ${error.peer} to ${error.target}`);
     say(text, error.text);
@@ -194,18 +203,56 @@ const errorKey = (error) => JSON.stringify([error.target, error.user, error.peer
 
 // --- the whole ---
 
+/** A button under a list that shows all of it, once and for all. Returns how many are shown. */
+function shortened(paragraph, few, all, what) {
+  const button = paragraph.querySelector("button");
+  button.onclick ??= () => {
+    paragraph.dataset.all = "yes";
+    refresh();
+  };
+  const shown = paragraph.dataset.all ? all : Math.min(few, all);
+  say(button, `Show ${number(all - shown)} more ${what}${all - shown === 1 ? "" : "s"}`);
+  button.hidden = shown === all;
+  paragraph.hidden = shown === all;
+  return shown;
+}
+
 function showSessions(status) {
-  const isIn = (session) => session.activity === "running" || session.activity === "idle";
-  const inside = status.sessions.filter(isIn);
-  const outside = status.sessions.filter((session) => !isIn(session)).slice(0, MOST_WAITING);
-  const shown = [...inside, ...outside];
-  const more = status.sessions_total - shown.length;
+  const found = status.sessions_found;
+  const few = shortened($("more-sessions"), FEW_SESSIONS, status.sessions.length, "session");
+  const shown = status.sessions.slice(0, few);
   keyed($("sessions"), shown, (session) => session.id, createSession);
-  say($("sessions-count"), String(status.sessions_total || ""));
-  say($("more-sessions"), `and ${number(more)} more, most of them waiting to be let in`);
-  $("more-sessions").hidden = more <= 0;
+  const wanted = $("find").value.trim();
+  say($("sessions-count"), wanted ? `${number(found)} of ${number(status.sessions_total)}` : number(status.sessions_total || 0));
+  const unsent = found - status.sessions.length;
+  say($("more-sessions").querySelector("span"), unsent ? `${number(unsent)} more are found: look for one by a part of its name or its number.` : "");
+  if (unsent) $("more-sessions").hidden = false;
+  say($("no-sessions"), wanted ? "No session like that." : "Nobody is connected.");
   $("no-sessions").hidden = shown.length > 0;
+  $("choice").hidden = status.sessions_total < 2 && !wanted;
   document.querySelector(".sessions").hidden = shown.length === 0;
+}
+
+function showErrors(status) {
+  const explained = new Set();
+  for (const error of status.errors) {
+    error.explainedAbove = explained.has(error.cause);
+    explained.add(error.cause);
+  }
+  const few = shortened($("more-errors"), FEW_ERRORS, status.errors.length, "error");
+  keyed($("errors"), status.errors.slice(0, few), errorKey, createError);
+  say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
+  $("errors").parentElement.hidden = status.errors.length === 0;
+  $("no-errors").hidden = status.errors.length > 0;
+}
+
+/** The proxy puts the worst first. */
+function showTargets(status) {
+  keyed($("targets"), status.targets, (target) => target.name, createTarget);
+  const down = status.targets.filter((target) => target.health === "down" || target.health === "refused").length;
+  const few = down ? `${down} of ${status.targets.length} down` : "";
+  say($("targets-down"), few);
+  document.title = status.state === "ready" ? "rds-iam-proxy" : `${few || status.state} · rds-iam-proxy`;
 }
 
 function show(status) {
@@ -213,18 +260,10 @@ function show(status) {
   say($("version"), status.version);
   $("state").dataset.state = status.state;
   say($("state"), status.state);
-  document.title = status.state === "ready" ? "rds-iam-proxy" : `${status.state} · rds-iam-proxy`;
   say($("uptime"), `up ${duration(status.now - status.started)}`);
-  keyed($("targets"), status.targets, (target) => target.name, createTarget);
+  showTargets(status);
+  showErrors(status);
   showSessions(status);
-  const explained = new Set();
-  for (const error of status.errors) {
-    error.explainedAbove = explained.has(error.cause);
-    explained.add(error.cause);
-  }
-  keyed($("errors"), status.errors, errorKey, createError);
-  say($("errors-count"), status.errors.length ? String(status.errors.length) : "");
-  $("no-errors").hidden = status.errors.length > 0;
   say($("budgets"), status.budgets.map(budgetText).join(" "));
   $("budgets").hidden = status.budgets.length === 0;
   showReload(status);
@@ -259,10 +298,14 @@ function lost(why) {
 }
 
 let lastAnswer = null;
+let timer = 0;
 
+/** Asks, shows, and comes again; asked for in between, that is the next time. */
 async function refresh() {
+  clearTimeout(timer);
   try {
-    const answer = await fetch("status", { headers: authorization(), cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const choice = new URLSearchParams({ find: $("find").value, order: $("order").value });
+    const answer = await fetch(`status?${choice}`, { headers: authorization(), cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (answer.status === 401) {
       forgetToken();
       if (await ask({ title: "Admin token", text: "This proxy shows its status only with its token.", button: "Go on" })) return refresh();
@@ -279,12 +322,16 @@ async function refresh() {
     $("state").dataset.state = "down";
     say($("state"), "no answer");
   }
-  setTimeout(tick, INTERVAL);
+  clearTimeout(timer);
+  timer = setTimeout(tick, INTERVAL);
 }
 
 function tick() {
   if (document.hidden) document.addEventListener("visibilitychange", refresh, { once: true });
   else refresh();
 }
+
+$("choice").addEventListener("input", refresh);
+$("choice").addEventListener("submit", (event) => event.preventDefault());
 
 refresh();

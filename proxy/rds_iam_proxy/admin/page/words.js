@@ -23,6 +23,13 @@ export function ago(at, now) {
   return now - at < 2 ? "just now" : `${duration(now - at)} ago`;
 }
 
+/** On the clock of whoever looks; with the day if it was another one. */
+export function clock(at, now) {
+  const then = new Date(at * 1000);
+  const time = then.toLocaleTimeString("en-GB");
+  return then.toDateString() === new Date(now * 1000).toDateString() ? time : `${then.toLocaleDateString("en-CA")} ${time}`;
+}
+
 export function bytes(count) {
   if (count < 1000) return `${count} B`;
   const units = ["kB", "MB", "GB", "TB"];

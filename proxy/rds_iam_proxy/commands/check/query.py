@@ -1,13 +1,16 @@
-"""The login of an ordinary client, PyMySQL, straight at RDS with the same token and the same trust. It blocks."""
+"""A second login straight at RDS, with the same trust, and one question: who am I?"""
 
+import asyncio
 import socket
 import ssl
 from pathlib import Path
 
 from ...config import Target
+from ...errors.tree import LoginError
 from ...logs import printable
-from ...mysql.rds_login import TOKEN_LEFT_OUT, repeats_token
 from ...net.address import Address
+from ...rds.attempt import TOKEN_LEFT_OUT, repeats_token
+from ...rds.login import Way
 
 SECONDS = 10
 
@@ -17,7 +20,7 @@ class QueryFailed(Exception):
 
 
 def current_user(target: Target, db_user: str, token: bytes, context: ssl.SSLContext) -> str:
-    """What SELECT CURRENT_USER() says. Raises QueryFailed."""
+    """MySQL: what an ordinary client's SELECT CURRENT_USER() says. It blocks. Raises QueryFailed."""
     import pymysql
 
     connection = pymysql.connect(
@@ -37,6 +40,25 @@ def current_user(target: Target, db_user: str, token: bytes, context: ssl.SSLCon
     except (OSError, pymysql.err.Error) as exc:
         raise QueryFailed(_words(exc, token)) from None
     return printable(str(row[0])) if row else "nobody"
+
+
+async def postgres_user(way: Way, db_user: str) -> str:
+    """PostgreSQL: what `SELECT current_user` says. Raises QueryFailed, TimeoutError."""
+    from pg_wire.errors import RemoteProtocolError
+
+    from ...postgres.question import Failed, ask
+    from ...postgres.rds_login import ASKS_NOTHING, RDSLogin
+
+    try:
+        async with asyncio.timeout(2 * SECONDS):
+            session = await RDSLogin(way, db_user, ASKS_NOTHING).run()
+            try:
+                user = await ask(session.stream, "SELECT current_user")
+            finally:
+                await session.quit()
+    except (LoginError, Failed, RemoteProtocolError, OSError) as exc:
+        raise QueryFailed(printable(str(exc))) from None
+    return printable(user)
 
 
 def _connected(dial: Address | Path) -> socket.socket:

@@ -6,20 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mysql_wire.handshake import ServerIdentity
-
 from ...aws.clock import ClockWatch
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
 from ...config import Target
 from ...errors.tree import LoginError, Refused, TLSFailure
 from ...logs import printable
-from ...mysql.rds_login import ASKS_NOTHING, RDSLogin
 from ...net.address import Address
 from ...net.dial import Dialler
 from ...net.peer_certificate import Presented, verified_chain
 from ...rds import failures
 from ...rds.login import Step, Way
+from .engines import login_of, steps_of
 from .report import Finding, Status
 from .reuse import try_reuse
 
@@ -27,7 +25,6 @@ SOON_DAYS = 30
 """A certificate that ends within so many days is worth a warning."""
 
 _PARAGRAPH = "\n\n"
-_STEPS = ("TCP", "greeting", "TLS", "token", "login")
 _OF = {
     Step.CONNECT: "TCP",
     Step.GREETING: "greeting",
@@ -47,7 +44,7 @@ class _Seen:
     """What there is to tell of the steps that were passed."""
 
     server: tuple[str, int] | None = None
-    identity: ServerIdentity | None = None
+    version: str = ""
     tls_version: str = ""
     chain: tuple[Presented, ...] = ()
     reuse: list[Finding] = field(default_factory=list)
@@ -67,7 +64,7 @@ async def log_in(
 
     `explained` may know better what went wrong on the way. `advice` goes in front of that for a token that RDS refuses.
     """
-    seen, seconds = _Seen(), dict.fromkeys(_STEPS, 0.0)
+    seen, seconds = _Seen(), dict.fromkeys(steps_of(target), 0.0)
     began = [now()]
 
     def on_step(step: Step) -> None:
@@ -77,11 +74,11 @@ async def log_in(
             seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
 
     before = [Step.CONNECT]
-    login = RDSLogin(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, ASKS_NOTHING, on_step)
+    login = login_of(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, on_step)
     failure: LoginError | None = None
     try:
         async with asyncio.timeout(target.login_timeout):
-            session = await login.run()
+            session = await login.run(lambda: None)
         if target.reuse:
             seconds[_OF[before[0]]] += now() - began[0]
             began[0], seen.reuse = now(), [await try_reuse(target, session, sum(seconds.values()))]
@@ -92,7 +89,7 @@ async def log_in(
         failure = await explained(exc)
     if failure is not None:
         seconds[_OF[login.step]] += now() - began[0]
-    seen.server, seen.identity = login.server, login.identity
+    seen.server, seen.version = login.server, login.version
     return _findings(target, db_user, login.step, failure, seen, seconds, advice) + seen.reuse
 
 
@@ -110,22 +107,23 @@ def _findings(
         failed_at = "TLS"  # also where the greeting offered none
     passed = {
         "TCP": Finding("TCP", Status.OK, _server(target, seen)),
-        "greeting": Finding("greeting", Status.OK, _version(seen)),
+        "greeting": Finding("greeting", Status.OK, seen.version),
         "TLS": _tls(target, seen),
         "token": Finding("token", Status.OK, f"signed for {target.address} in {target.region} as {printable(db_user)}"),
-        "login": Finding("login", Status.OK, f"RDS let {printable(db_user)} in"),
+        "login": Finding("login", Status.OK, f"RDS let {printable(db_user)} in{_of(target, seen)}"),
     }
     if reached is Step.TOKEN_REQUEST:  # refused before a token was asked for
         passed["token"] = Finding("token", Status.SKIPPED, "not asked for")
     findings = []
-    for name in _STEPS:
+    steps = steps_of(target)
+    for name in steps:
         if name == failed_at and failure is not None:
             findings.append(replace(failed(name, failure, advice), seconds=seconds[name]))
             break
         skipped = passed[name].status is Status.SKIPPED
         findings.append(replace(passed[name], seconds=None if skipped else seconds[name]))
     done = {finding.step for finding in findings}
-    return findings + [Finding(name, Status.SKIPPED, "not reached") for name in _STEPS if name not in done]
+    return findings + [Finding(name, Status.SKIPPED, "not reached") for name in steps if name not in done]
 
 
 def failed(step: str, failure: LoginError, advice: str = "") -> Finding:
@@ -142,11 +140,9 @@ def _server(target: Target, seen: _Seen) -> str:
     return f"connected to {target.dial}" + (f" at {at}" if at != target.dial else "")
 
 
-def _version(seen: _Seen) -> str:
-    if seen.identity is None:
-        return ""
-    family = "MariaDB" if seen.identity.is_mariadb else "MySQL"
-    return f"{family}, version {printable(seen.identity.version)}"
+def _of(target: Target, seen: _Seen) -> str:
+    """PostgreSQL tells its version last."""
+    return f"; {seen.version}" if "greeting" not in steps_of(target) and seen.version else ""
 
 
 def _tls(target: Target, seen: _Seen) -> Finding:

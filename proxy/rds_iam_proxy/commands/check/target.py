@@ -8,20 +8,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...aws.clock import ClockWatch
 from ...aws.credentials import Identity, Signed, Signer
 from ...aws.sources import Source, sources
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
-from ...config import Target
+from ...config import Engine, Target
 from ...errors.tree import LoginError
 from ...logs import printable
 from ...net.address import Address
+from ...net.dial import Dialler
 from ...rds import failures
+from ...rds.login import Way
 from ...rds.tunnel.tunnel import Tunnel
 from ...rds.whereabouts import Whereabouts
 from ...threads import in_thread
 from . import query
 from .caller import STS_SECONDS, BadCredentials, Caller, NotAnswered, ask_sts, sts_client
+from .engines import steps_of
 from .metadata import metadata_service
 from .report import Finding, Report, Status
 from .steps import failed, log_in
@@ -34,7 +38,13 @@ SKEW_SECONDS = 60.0
 """By so much must the clock be wrong to be worth a warning; RDS and AWS bear a few minutes."""
 
 LOOKUP_SECONDS = 5.0
-_AFTER_CREDENTIALS = ("DNS", "TCP", "greeting", "TLS", "token", "login", "query")
+
+
+_QUESTIONS: dict[Engine, tuple[str, str]] = {
+    "mysql": ("SELECT CURRENT_USER()", ", by PyMySQL,"),
+    "postgres": ("SELECT current_user", ""),
+}
+"""What is asked, and by whom."""
 
 
 class _Witness(Signer):
@@ -66,13 +76,13 @@ async def check_target(
             if number == 0:
                 caller = await _credentials(target, db_user, identity, signer, tokens, report, subject)
                 if caller is None and report.failed:
-                    _skip(_AFTER_CREDENTIALS, report, subject)
+                    _skip(("DNS", *steps_of(target), "query"), report, subject)
                     return
             if tunnel is not None:
                 opened = await open_tunnel(tunnel, target.login_timeout)
                 report.add(subject, opened)
                 if opened.status is Status.FAILED:
-                    _skip(_AFTER_CREDENTIALS, report, subject)
+                    _skip((*steps_of(target), "query"), report, subject)
                     return
             whereabouts = Whereabouts(target, trust, tunnel=tunnel)
             found, its_trust = await _dns(target, trust, whereabouts, report, subject)
@@ -226,18 +236,27 @@ async def _log_in(
         report.add(subject, Finding("query", Status.SKIPPED, "not reached"))
         return
     began = time.monotonic()
-    token = await tokens.get(target.address, target.region, db_user)
+    asked, how = _QUESTIONS[target.engine]
     try:
-        user = await in_thread(
-            lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"
-        )
+        user = await _who(target, db_user, tokens, trust)
     except (query.QueryFailed, TimeoutError) as exc:
         why = str(exc) or "no answer in time"
-        text = f"a second login, by PyMySQL, failed: {why}"
-        report.add(subject, Finding("query", Status.FAILED, text, time.monotonic() - began))
+        report.add(
+            subject,
+            Finding("query", Status.FAILED, f"a second login{how} failed: {why}", time.monotonic() - began),
+        )
         return
-    text = f"SELECT CURRENT_USER() says {user} (a second login, by PyMySQL)"
+    text = f"{asked} says {user} (a second login{how.rstrip(',')})"
     report.add(subject, Finding("query", Status.OK, text, time.monotonic() - began))
+
+
+async def _who(target: Target, db_user: str, tokens: TokenSource, trust: Trust) -> str:
+    if target.engine == "postgres":
+        return await query.postgres_user(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user)
+    token = await tokens.get(target.address, target.region, db_user)
+    return await in_thread(
+        lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"
+    )
 
 
 def _policy(target: Target, db_user: str, caller: Caller | None) -> str:

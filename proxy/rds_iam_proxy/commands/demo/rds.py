@@ -134,7 +134,7 @@ class EmbeddedRDS:
         await self.close()
 
     def _make_certificates(self) -> ssl.SSLContext:
-        ca = make_ca("rds-iam-proxy demo CA", days=7)
+        ca = make_ca("rds-iam-proxy demo CA", days=365)
         server = make_server_certificate((self.endpoint.host,), issuer=ca, days=7)
         self.ca_file.write_bytes(ca.certificate_pem)
         pair = self.ca_file.with_name("server.pem")  # the ssl module reads from files only; the folder is 0700

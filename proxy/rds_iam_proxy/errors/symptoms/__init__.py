@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .here import HERE
+from .postgres import POSTGRES
 from .reaching import REACHING
 from .row import Symptom
 from .signing import SIGNING
@@ -21,6 +22,7 @@ CHAPTERS: tuple[tuple[str, tuple[Symptom, ...]], ...] = (
     ("The proxy's own tunnel", TUNNEL),
     ("AWS credentials", SIGNING),
     ("RDS's verdict", VERDICTS),
+    ("PostgreSQL", POSTGRES),
     ("The proxy itself", HERE),
 )
 """In the order of a login; what happens here comes last."""

@@ -80,6 +80,14 @@ REACHING = (
         " does not answer either.",
     ),
     Symptom(
+        "other-protocol",
+        "What answers is another kind of server",
+        "unreachable",
+        "what answers at {where} does not speak {protocol} ({why}); check host, port and engine",
+        "The port is that of another database or service, or `engine` is not what the database speaks.",
+        'Compare with `aws rds describe-db-instances --query "DBInstances[].[Engine,Endpoint]"`; set `engine`.',
+    ),
+    Symptom(
         "hung-up",
         "Something else than MySQL answers, or it hangs up",
         "unreachable",

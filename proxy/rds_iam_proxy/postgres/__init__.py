@@ -1,0 +1,1 @@
+"""The PostgreSQL protocol over streams: a client's login here, ours at RDS, requests to cancel, refusals."""
