@@ -21,6 +21,8 @@ from running_proxy import clean_environment
 from servers.errors import Unavailable
 from servers.real_server import RealServer, start_server
 
+pytestmark = pytest.mark.alone  # ports are those of the documents
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("clients", "operations", "upgrading")))
 HOST = "orders.abc123def456.eu-west-1.rds.amazonaws.com"

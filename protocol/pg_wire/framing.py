@@ -162,7 +162,9 @@ class SessionWatch:
         last = end - HEADER_BYTES
         while position <= last:
             kind, length = _HEADER(data, position)
-            if kind != _COPY_DATA or self._by_sync:  # of these there are many
+            if kind == _COPY_DATA and not self._by_sync:  # of these there are many
+                self.has_quit = False
+            else:
                 self._message(kind)
             position += length + 1 if length > 3 else HEADER_BYTES
         self._head = bytes(data[position:]) if position < end else b""

@@ -257,6 +257,7 @@ def silences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Error,
     return results
 
 
+@pytest.mark.alone
 def test_server_that_says_nothing(silences: dict[str, tuple[Error, float]]) -> None:
     error, seconds = silences["server"]
     assert (error.code, error.sqlstate) == (2003, "HY000")
@@ -265,6 +266,7 @@ def test_server_that_says_nothing(silences: dict[str, tuple[Error, float]]) -> N
     assert 9 < seconds < 10, "common clients give up at 10 s"
 
 
+@pytest.mark.alone
 def test_client_that_says_nothing(silences: dict[str, tuple[Error, float]]) -> None:
     error, seconds = silences["client"]
     assert error == Error(1159, "08S01", "Got timeout reading communication packets")

@@ -430,6 +430,8 @@ def test_every_row_has_a_test() -> None:
         unit / "aws",
         unit / "limits",
         unit / "mysql",
+        unit / "postgres",
+        unit.parent / "postgres",
         unit / "rds" / "tunnel",
         unit.parent / "tunnel",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from admin.ground import eventually
 from e2e.conftest import MAX_TEXT, running
 from postgres.conftest import connect
 from postgres.raw_client import PostgresClient, startup
@@ -108,8 +109,10 @@ def test_expired_session(postgres_server: PostgresServer) -> None:
 
 
 def test_throttled_logins_are_said_to_be(postgres_server: PostgresServer) -> None:
+    start = postgres_server.log.position()
     with running(config_text(postgres_server), key=postgres_server.key) as proxy:
         connect(proxy).close()
+        eventually(lambda: len(postgres_server.log.accepted(start)) == 2)  # the probe's own login is over, too
         postgres_server.change(not_authorized=frozenset({"user_batch"}))
         since = postgres_server.log.position()
         sqlstate, text = refused(proxy)

@@ -180,6 +180,7 @@ def test_commands_are_counted_and_quit_is_seen() -> None:
         assert watch.commands == 2
         assert watch.has_quit
     assert not _watch([("c", msg("X")), ("c", QUERY)], _whole).has_quit
+    assert not _watch([("c", msg("X") + msg("d", b"late"))], _whole).has_quit
 
 
 def test_end_of_a_long_answer_is_found_without_reading_it_all() -> None:

@@ -3,13 +3,21 @@
 import pytest
 
 from pg_wire.client_login import State
-from pg_wire.errors import MalformedMessage, NotAuthorized, TLSRequired, UnsupportedFeature
+from pg_wire.errors import (
+    MalformedMessage,
+    NotAuthorized,
+    NotPostgreSQL,
+    RemoteProtocolError,
+    TLSRequired,
+    UnsupportedFeature,
+)
 from pg_wire.messages import AuthenticationOk, AuthenticationOther, AuthenticationSASL, Report, StartupMessage
 from rds_iam_proxy.config import Target
 from rds_iam_proxy.errors.symptoms import SYMPTOMS
 from rds_iam_proxy.errors.tree import Denied, Draining, Ended, Limited, LoginError, Refused, Unreachable, Verdict
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.postgres import refusals
+from rds_iam_proxy.rds import failures
 from rds_iam_proxy.rds.failures import SentToken
 
 HOST = "shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com"
@@ -74,6 +82,7 @@ def test_database_of_the_users_name() -> None:
 )
 def test_who_is_asked_for_no_token(asked: AuthenticationOk | AuthenticationSASL | AuthenticationOther) -> None:
     error = refusals.not_an_iam_role(SHOP, "batch", asked)
+    assert error.row.key == "not-in-rds-iam"
     assert 'GRANT rds_iam TO "batch"' in error.shown
     assert refusals.sqlstate(error) == "28000"
 
@@ -103,8 +112,27 @@ def test_sqlstate_of_the_proxys_own(error: LoginError, sqlstate: str) -> None:
     assert (report.severity, report.sqlstate, report.text) == ("FATAL", sqlstate, error.shown.encode())
 
 
+@pytest.mark.parametrize(
+    ("error", "row"),
+    [
+        (MalformedMessage("x"), "postgres-protocol"),
+        (UnsupportedFeature("x"), "postgres-unsupported"),
+        (NotAuthorized("x"), "postgres-not-authorized"),
+        (TLSRequired("x"), "postgres-tls-required"),
+    ],
+)
+def test_row_of_a_broken_login(error: RemoteProtocolError, row: str) -> None:
+    assert refusals.broken_login(error).row.key == row
+
+
+def test_server_of_another_protocol() -> None:
+    error = failures.other_protocol(SHOP, "PostgreSQL", NotPostgreSQL("x"))
+    assert error.row.key == "other-protocol"
+
+
 def test_known_and_unknown_are_told_the_same() -> None:
     known, unknown = (refusals.access_denied(b"app", is_known=is_known) for is_known in (True, False))
+    assert (known.row.key, unknown.row.key) == ("postgres-wrong-password", "postgres-unknown-user")
     assert known.shown == unknown.shown == 'password authentication failed for user "app"'
 
 
