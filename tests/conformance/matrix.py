@@ -27,7 +27,7 @@ def run_all(
     jobs.sort(key=lambda job: job[0].name != SLOWEST)
     runs: list[Run] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        for run in pool.map(lambda job: run_client(*job, script, quick=quick), jobs):
+        for run in pool.map(lambda job: run_client(job[0], job[1], script, quick=quick), jobs):
             say(progress(run))
             runs.append(run)
     order = [client.name for client in present]

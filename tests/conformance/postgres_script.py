@@ -33,7 +33,7 @@ def _rows(*values: Any) -> Rows:
 CHECKS: tuple[Check, ...] = (
     Check(
         "who and where",
-        (query("SELECT (current_user = 'user_batch')::text, (session_user = current_user)::text", rows=_rows("true", "true")),),
+        (query("SELECT (current_user = 'user_batch' AND session_user = current_user)::text", rows=_rows("true")),),
     ),
     Check("version", (query("SHOW server_version"), query("SHOW client_encoding"), query("SHOW DateStyle"))),
     Check("types", (query(TYPES),)),
@@ -91,7 +91,8 @@ CHECKS: tuple[Check, ...] = (
         "cursor, by statements",
         (
             act("begin"), query("DECLARE c CURSOR FOR SELECT n::text FROM generate_series(1, 100) n"),
-            query("FETCH 2 FROM c", rows=(("1",), ("2",))), query("FETCH LAST FROM c", rows=_rows("100")), act("commit"),
+            query("FETCH 2 FROM c", rows=(("1",), ("2",))),
+            query("FETCH LAST FROM c", rows=_rows("100")), act("commit"),
         ),
     ),
     Check(

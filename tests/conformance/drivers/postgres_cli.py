@@ -87,7 +87,7 @@ class CommandLine(Driver):
                 login |= action["changes"]
                 results.append(self._logged_in(login) if number + 1 == len(actions) else {})
             elif action["do"] == "cancel":
-                results.append(self.attempt(lambda action=action: self.cancel(action["sql"], login)))  # type: ignore[misc]
+                results.append(self.attempt(lambda action=action, login=login: self.cancel(action["sql"], login)))  # type: ignore[misc]
         rest = actions[len(results) :]
         try:
             texts = [self.texts(action) for action in rest]

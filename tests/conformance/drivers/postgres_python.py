@@ -158,7 +158,7 @@ class SQLAlchemy(Postgres):
             "price": column(self.module.Numeric(8, 2)),
             "made": column(self.module.DateTime(timezone=True)),
         }
-        thing = type("Thing", (base,), parts)
+        thing: Any = type("Thing", (base,), parts)
         engine = self.engine.execution_options(isolation_level="READ COMMITTED")
         base.metadata.create_all(engine)
         with orm.Session(engine) as session:
