@@ -10,7 +10,7 @@ from conformance.variants import all_checks
 from servers.errors import Unavailable
 
 WORKERS = 2
-SLOWEST = "mycli"
+SLOWEST = ("mycli", "pgcli")
 
 
 def run_all(
@@ -24,7 +24,7 @@ def run_all(
     """Each client on each server, in the order of the table; and the clients that are not installed."""
     present, missing = _present(clients)
     jobs = [(client, place) for client in present for place in grounds]
-    jobs.sort(key=lambda job: job[0].name != SLOWEST)
+    jobs.sort(key=lambda job: job[0].name not in SLOWEST)
     runs: list[Run] = []
     with ThreadPoolExecutor(WORKERS) as pool:
         for run in pool.map(lambda job: run_client(job[0], job[1], script, quick=quick), jobs):
