@@ -96,7 +96,7 @@ def _parts(run: Run, count: int) -> tuple[list[Cell], list[Cell], list[Cell]]:
 POSTGRES_HEADING = """# PostgreSQL
 
 The same for PostgreSQL: through the proxy in clear, with a password; directly over TLS, with a token, which is what the
-server insists on. Function names and ends of connections apart that differ between clear and TLS, both must give the
+server insists on. Texts for the end of a connection apart, which differ between clear and TLS, both must give the
 same, with the same SQLSTATE.
 
 - **script**: the checks below; COPY is of 100 MB each way. pgbench has a list of its own: all of its modes, each of
