@@ -7,7 +7,7 @@ WORKERS ?= 4
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/bin/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke churn fleet-run docs wheel binary image-check constraints clean
+.PHONY: help demo test lint types floors servers clients fuzzer unit fuzz conformance bench bench-smoke bench-postgres churn fleet-run docs wheel binary image-check constraints clean
 
 help:
 	@echo "make demo         the proxy in front of a make-believe RDS, on this machine alone; Ctrl-C ends it"
@@ -22,6 +22,7 @@ help:
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (35 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
+	@echo "make bench-postgres  PostgreSQL beside pgbouncer (apt-get install pgbouncer); prints a table (15 minutes)"
 	@echo "make churn        clients of all kinds, killed and flooding ones too: nothing may grow, nothing may be left at the server (20 minutes)"
 	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"
@@ -82,6 +83,12 @@ bench: servers
 
 bench-smoke: servers
 	PYTHONPATH=tests $(VENV)/bin/python -m bench smoke
+
+# Leave the machine alone meanwhile. ROUNDS=1 EACH_SECONDS=1 to see that it works.
+ROUNDS ?= 5
+EACH_SECONDS ?= 5
+bench-postgres: servers
+	PYTHONPATH=tests $(VENV)/bin/python -m bench.postgres --rounds $(ROUNDS) --seconds $(EACH_SECONDS)
 
 churn: servers
 	PYTHONPATH=tests $(VENV)/bin/python -m bench churn

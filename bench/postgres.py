@@ -27,6 +27,7 @@ from .process import BrokenRun, free_port, started, wait_until_listening
 
 SCALE = 5
 CLIENTS = (1, 8, 32)
+CLIENTS_PER_SECOND = 8  # that log in on a loaded machine
 COPY_ROWS = 200_000
 COPY_ROW_BYTES = 1000
 IDLE_SESSIONS = 50
@@ -98,11 +99,24 @@ def this_proxy(server: PostgresServer) -> Iterator[Relay]:
 
 
 def pgbench(relay: Relay, protocol: str, clients: int, seconds: int) -> float:
-    """Microseconds of the relay's CPU per transaction. Raises BrokenRun."""
+    """Microseconds of the relay's CPU per transaction, without the logins'. Raises BrokenRun.
+
+    A run of one transaction for each client tells what logins cost.
+    """
+    login_cpu, first = _pgbench(relay, protocol, clients, "-t", 1)
+    # pgbench's clock runs while its clients log in.
+    cpu, transactions = _pgbench(relay, protocol, clients, "-T", seconds + clients // CLIENTS_PER_SECOND)
+    if transactions <= first:
+        raise BrokenRun(f"pgbench through {relay.name}: {transactions} transactions in {seconds} s")
+    return (cpu - login_cpu) / (transactions - first) * 1e6
+
+
+def _pgbench(relay: Relay, protocol: str, clients: int, until: str, number: int) -> tuple[float, int]:
+    """Seconds of the relay's CPU, and transactions."""
     before = cpu_of(relay.pid)
     where = ["-h", "127.0.0.1", "-p", str(relay.port), "-U", relay.user, DATABASE]
     done = subprocess.run(
-        ["pgbench", "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1", "-T", str(seconds), *where],
+        ["pgbench", "-n", "-S", "-M", protocol, "-c", str(clients), "-j", "1", until, str(number), *where],
         env={**os.environ, "PGPASSWORD": relay.password, "PGSSLMODE": "disable"},
         capture_output=True,
         text=True,
@@ -112,17 +126,19 @@ def pgbench(relay: Relay, protocol: str, clients: int, seconds: int) -> float:
     found = re.search(r"transactions actually processed: (\d+)", done.stdout)
     if done.returncode or found is None:
         raise BrokenRun(f"pgbench through {relay.name}: {done.stderr[-500:]}")
-    return used / int(found[1]) * 1e6
+    return used, int(found[1])
 
 
 def copy_out(relay: Relay) -> float:
     """MB per second of the relay's CPU."""
-    length, before = 0, cpu_of(relay.pid)
+    length = 0
     text = f"COPY (SELECT repeat('x', {COPY_ROW_BYTES - 1}) FROM generate_series(1, {COPY_ROWS})) TO STDOUT"
-    with relay.connect() as connection, connection.cursor() as cursor, cursor.copy(text) as copy:
-        for part in copy:
-            length += len(part)
-    return length / 1e6 / (cpu_of(relay.pid) - before).total
+    with relay.connect() as connection, connection.cursor() as cursor:
+        before = cpu_of(relay.pid)
+        with cursor.copy(text) as copy:
+            for part in copy:
+                length += len(part)
+        return length / 1e6 / (cpu_of(relay.pid) - before).total
 
 
 def idle_session(relay: Relay) -> float:

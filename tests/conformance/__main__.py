@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conformance.clients import CLIENTS, Client
+from conformance.clients import CLIENTS, POSTGRES_CLIENTS, Client
 from conformance.ground import Ground, ground
 from conformance.matrix import run_all
-from conformance.report import document, faults, write_document
+from conformance.postgres_ground import PostgresGround, postgres_ground
+from conformance.postgres_script import postgres_checks
+from conformance.report import document, faults, postgres_document, write_document
+from servers.postgres_server import start_postgres
 from servers.real_server import start_server
+from servers.releases import POSTGRES_RELEASES
 
 SERVERS = ("mysql-9.7", "mariadb-10.11")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
@@ -25,23 +29,30 @@ def main(arguments: Sequence[str]) -> int:
     """0 when every cell is green or has a reason; 1 otherwise."""
     options = _parser().parse_args(arguments)
     started = time.monotonic()
-    clients = options.clients or list(CLIENTS.values())
+    chosen = options.clients or [*CLIENTS.values(), *(() if options.reuse else POSTGRES_CLIENTS.values())]
+    mysql = [client for client in CLIENTS.values() if client in chosen]
+    postgres = [client for client in POSTGRES_CLIENTS.values() if client in chosen]
     with contextlib.ExitStack() as stack:
-        grounds = [stack.enter_context(_started(name, reuse=options.reuse)) for name in SERVERS]
-        runs, missing = run_all(clients, grounds, say=_say)
+        grounds = [stack.enter_context(_started(name, reuse=options.reuse)) for name in SERVERS if mysql]
+        runs, missing = run_all(mysql, grounds, say=_say)
         versions = {place.server.name: place.version() for place in grounds}
         if options.reuse:
             _say_what_was_lent(grounds)
-    text = document(runs, missing, versions)
-    wrong = faults(runs)
+    with contextlib.ExitStack() as stack:
+        places = [stack.enter_context(_started_postgres(name)) for name in POSTGRES_RELEASES if postgres]
+        more, absent = run_all(postgres, places, postgres_checks, say=_say)
+        their_versions = {place.server.name: place.version() for place in places}
+    text = f"{document(runs, missing, versions)}\n{postgres_document(more, absent, their_versions)}"
+    wrong = faults([*runs, *more])
     _say(f"\n{text}")
     for fault in wrong:
         _say(fault)
     if not options.clients and not options.reuse:
         write_document(text, DOCUMENT)
-    cells = sum(len(run.cells) for run in runs)
-    _say(f"{cells} cells, {len(wrong)} wrong, {len(missing)} clients missing, {time.monotonic() - started:.0f} s")
-    return 1 if wrong or missing else 0
+    cells = sum(len(run.cells) for run in (*runs, *more))
+    lacking = len(missing) + len(absent)
+    _say(f"{cells} cells, {len(wrong)} wrong, {lacking} clients missing, {time.monotonic() - started:.0f} s")
+    return 1 if wrong or lacking else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,9 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _client(name: str) -> Client:
-    if name not in CLIENTS:
-        raise argparse.ArgumentTypeError(f"no client {name!r}; there are {', '.join(CLIENTS)}")
-    return CLIENTS[name]
+    known = {**CLIENTS, **POSTGRES_CLIENTS}
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"no client {name!r}; there are {', '.join(known)}")
+    return known[name]
 
 
 def _say_what_was_lent(grounds: Sequence[Ground]) -> None:
@@ -69,6 +81,16 @@ def _started(name: str, *, reuse: bool) -> Iterator[Ground]:
     server = start_server(name)
     try:
         with ground(server, reuse=reuse) as place:
+            yield place
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def _started_postgres(name: str) -> Iterator[PostgresGround]:
+    server = start_postgres(name)
+    try:
+        with postgres_ground(server) as place:
             yield place
     finally:
         server.stop()

@@ -5,27 +5,30 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from conformance.clients import Client
-from conformance.ground import OTHER_PASSWORD, OTHER_USER, Ground
+from conformance.ground import Ground
 from conformance.limits import difference_of, limit_of
 from conformance.masks import masked
-from conformance.script import INFILE_TEXT, SIDES, Action, Check, Side
-from conformance.variants import all_checks
-from servers.releases import RELEASES
+from conformance.postgres_ground import PostgresGround
+from conformance.script import SIDES, Action, Check, Side
+from servers.releases import POSTGRES_RELEASES, RELEASES
 from servers.trees import Tree, cache_folder, find_tree
 
 RUN_TIMEOUT = 240.0  # seconds, for all checks of one side
 MAX_CANCEL_SECONDS = 1.0
-SLOW_CHECKS = frozenset({"20 MB, prepared", "closed by the server"})
+SLOW_CHECKS = frozenset({"20 MB, prepared", "closed by the server", "COPY in, 100 MB", "COPY out, 100 MB"})
 TESTS = Path(__file__).resolve().parent.parent
 
+AnyGround = Ground | PostgresGround
 Results = list[dict[str, Any]]
+Script = Callable[[Any, str], tuple[Check, ...]]
+"""What a client, by name, runs on a ground."""
 
 
 class Verdict(Enum):
@@ -59,21 +62,21 @@ class Run:
     slowest: Mapping[str, float] = field(default_factory=dict)  # by check, through the proxy
 
 
-def run_client(client: Client, ground: Ground, *, quick: bool = False) -> Run:
+def run_client(client: Client, ground: AnyGround, script: Script, *, quick: bool = False) -> Run:
     """Raises Unavailable where the client is not installed. `quick` leaves out the slowest checks."""
     command = client.command()
-    checks = tuple(check for check in all_checks(ground, client.name) if not quick or check.name not in SLOW_CHECKS)
+    checks = tuple(check for check in script(ground, client.name) if not quick or check.name not in SLOW_CHECKS)
     results: dict[Side, dict[str, Results]] = {}
     seconds: dict[str, float] = {}
     slowest: dict[str, float] = {}
     database = f"conf_{client.name.replace('-', '_').replace('.', '_')}"
-    tree = find_tree(RELEASES[client.tree]) if client.tree else Tree(Path("/"))
+    tree = find_tree((RELEASES | POSTGRES_RELEASES)[client.tree]) if client.tree else Tree(Path("/"))
     with tempfile.TemporaryDirectory(prefix="rip-", dir=tree.temporary) as folder:
         for side in SIDES:
             started = time.monotonic()
             ground.prepare(database)
-            logins = _logins(ground, side, database, native=client.knows_native_only)
-            lines = _run_side(command, logins, side, checks, Path(folder), tree)
+            logins = ground.logins(side, database, native=client.knows_native_only)
+            lines = _run_side(command, ground, logins, side, checks, Path(folder), tree)
             results[side] = {line["check"]: line["results"] for line in lines}
             if side == "proxy":
                 slowest = {line["check"]: line["seconds"] for line in lines}
@@ -83,28 +86,26 @@ def run_client(client: Client, ground: Ground, *, quick: bool = False) -> Run:
     return Run(client, ground.server.name, tuple(cells), seconds, slowest)
 
 
-def _cell(client: Client, ground: Ground, check: Check, proxy: Results | None, direct: Results | None) -> Cell:
-    ports = (ground.proxy.port, ground.native_port, ground.server.port)
-    cell = judge(client.name, ground.server.family, check, masked(proxy, ports), masked(direct, ports))
+def _cell(client: Client, ground: AnyGround, check: Check, proxy: Results | None, direct: Results | None) -> Cell:
+    cell = judge(client.name, ground.server.family, check, masked(proxy, ground.ports), masked(direct, ground.ports))
     if slow := _slow_cancel(proxy, direct):
         return Cell(check.name, Verdict.FAULT, details=(*slow, *cell.details))
     return cell
 
 
-def _logins(ground: Ground, side: Side, database: str, *, native: bool) -> dict[str, Any]:
-    return {
-        "login": ground.login(side, database, native=native),
-        "other": ground.login(side, database, native=native, user=OTHER_USER, password=OTHER_PASSWORD),
-    }
-
-
 def _run_side(
-    command: list[str], logins: dict[str, Any], side: Side, checks: tuple[Check, ...], folder: Path, tree: Tree
+    command: list[str],
+    ground: AnyGround,
+    logins: dict[str, Any],
+    side: Side,
+    checks: tuple[Check, ...],
+    folder: Path,
+    tree: Tree,
 ) -> list[dict[str, Any]]:
     """What the driver printed; `folder` is one that the client can see."""
     folder.chmod(0o755)
     infile = folder / "lines.txt"
-    infile.write_text(INFILE_TEXT)
+    ground.write_infile(infile)
     mine = [check for check in checks if side in check.sides]
     given = {
         **logins,
@@ -185,6 +186,9 @@ def _action_faults(action: Action, result: dict[str, Any]) -> list[str]:
         return [f"{what}: {result['faults']}"]
     if "unsupported" in result:
         return [f"{what}: {result['unsupported']}"]
+    if wanted := action.options.get("sqlstate"):
+        found = result.get("error", {}).get("sqlstate")
+        return [] if "error" in result and found in (None, wanted) else [f"{what}: {json.dumps(result)[:400]}"]
     if "error" in result:
         return [] if action.fails != "no" else [f"{what}: {json.dumps(result['error'], ensure_ascii=False)[:400]}"]
     if action.fails == "yes":

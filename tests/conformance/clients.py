@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import places
-from servers.releases import RELEASES
+from servers.releases import POSTGRES_RELEASES, RELEASES
 from servers.trees import cli_command, find_tree, version
 
 DRIVERS = Path(__file__).parent / "drivers"
@@ -99,7 +99,7 @@ CLIENTS = {
         Client(
             "connector-j",
             "MariaDB Connector/J",
-            lambda: [*places.java(), "Jdbc"],
+            lambda: places.java("Jdbc"),
             lambda: places.debian_version("libmariadb-java"),
         ),
         _python("sqlalchemy", "SQLAlchemy, with PyMySQL", "SQLAlchemy"),
@@ -112,3 +112,62 @@ CLIENTS = {
         ),
     )
 }
+
+
+def _postgres_cli(name: str, title: str, release: str) -> Client:
+    def command() -> list[str]:
+        cli_command(release)  # raises Unavailable
+        return [sys.executable, "-m", "conformance.drivers.postgres_cli", name]
+
+    def number() -> str:
+        return version(POSTGRES_RELEASES[release], find_tree(POSTGRES_RELEASES[release]))
+
+    return Client(name, title, command, number, quick=name == "psql-15", tree=release)
+
+
+def _postgres_python(name: str, title: str, package: str, *, driver: str = "postgres_python") -> Client:
+    def command() -> list[str]:
+        return [str(places.postgres_python()), "-m", f"conformance.drivers.{driver}", name]
+
+    return Client(name, title, command, lambda: places.pinned_python(package, places.POSTGRES_REQUIREMENTS))
+
+
+def _postgres_node(name: str, title: str, package: str) -> Client:
+    def command() -> list[str]:
+        return [*places.node(), str(DRIVERS / "postgres.cjs"), name]
+
+    return Client(name, title, command, lambda: places.pinned_node(package), quick=name == "node-pg")
+
+
+POSTGRES_CLIENTS = {
+    client.name: client
+    for client in (
+        _postgres_cli("psql-15", "psql", "postgres-15"),
+        _postgres_cli("psql-18", "psql", "postgres-18"),
+        _postgres_python("pgcli", "pgcli", "pgcli", driver="postgres_cli"),
+        _postgres_cli("pgbench", "pgbench", "postgres-15"),
+        Client(
+            "pgjdbc",
+            "pgjdbc",
+            lambda: places.java("Postgres"),
+            lambda: places.debian_version("libpostgresql-jdbc-java"),
+        ),
+        _postgres_node("node-pg", "node pg", "pg"),
+        _postgres_node("postgres-js", "postgres.js", "postgres"),
+        _postgres_python("pg-sqlalchemy", "SQLAlchemy, with psycopg", "SQLAlchemy"),
+        _postgres_python("pg-django", "Django, with psycopg", "Django"),
+        Client(
+            "php-pgsql",
+            "PHP PDO (pdo_pgsql)",
+            lambda: [*places.php("pdo_pgsql"), str(DRIVERS / "postgres.php")],
+            lambda: places.debian_version("php-pgsql", "php[0-9].[0-9]-pgsql"),
+        ),
+        Client(
+            "dbd-pg",
+            "Perl DBD::Pg",
+            lambda: [*places.perl("dbd-pg"), str(DRIVERS / "postgres.pl")],
+            lambda: places.debian_version("libdbd-pg-perl"),
+        ),
+    )
+}
+"""Those of PostgreSQL; psycopg 3, psycopg2, asyncpg and pg8000 are in test_postgres.py."""

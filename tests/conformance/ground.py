@@ -10,7 +10,7 @@ from typing import Any
 
 import pymysql
 
-from conformance.script import SCHEMA, Side
+from conformance.script import INFILE_TEXT, SCHEMA, Side
 from mysql_wire.passwords import Verifier
 from running_proxy import RunningProxy, start_serve
 from servers.accounts import IAM_USERS
@@ -98,6 +98,20 @@ class Ground:
         }[side]
         usual = {"user": USER, "password": PASSWORD, "database": database, "tls": False, "charset": "utf8mb4"}
         return {**place, **usual, **changes}
+
+    def logins(self, side: Side, database: str, *, native: bool) -> dict[str, dict[str, Any]]:
+        """The usual login, and one to change to."""
+        other = self.login(side, database, native=native, user=OTHER_USER, password=OTHER_PASSWORD)
+        return {"login": self.login(side, database, native=native), "other": other}
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Those that clients may show."""
+        return self.proxy.port, self.native_port, self.server.port
+
+    def write_infile(self, path: Path) -> None:
+        """What LOCAL INFILE loads."""
+        path.write_text(INFILE_TEXT)
 
     def prepare(self, database: str) -> None:
         """A fresh database that all the accounts may use."""

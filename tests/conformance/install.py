@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         requirements = places.QUICK_REQUIREMENTS if quick else places.REQUIREMENTS
         jobs: list[Callable[[], None]] = [lambda: _all_python_clients(requirements), _node_clients]
         if not quick:
-            jobs.append(_java_driver)
+            jobs += [_java_driver, lambda: _python_clients(places.POSTGRES_REQUIREMENTS)]
         with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
             faults += [fault for fault in pool.map(_tried, jobs) if fault]
     for fault in faults:
@@ -62,8 +62,8 @@ def _needed(*, quick: bool) -> list[str]:
         needed += ["php-cli", "php-mysql"]
     if not quick:
         needed += [package for package, name in _PERL if not _has_perl_module(name)]
-        if not places.JDBC_JAR.is_file():
-            needed.append("libmariadb-java")
+        needed += [_JAR_PACKAGES[name] for name, jar in places.JDBC_JARS.items() if not jar.is_file()]
+        needed += [] if _has_php_modules("pdo_pgsql") else ["php-pgsql"]
         if shutil.which("javac") is None:
             needed.append("default-jdk-headless")
     if shutil.which("npm") is None:
@@ -77,12 +77,13 @@ def _needed(*, quick: bool) -> list[str]:
     return needed
 
 
-_PERL = (("libdbd-mysql-perl", "dbd-mysql"), ("libdbd-mariadb-perl", "dbd-mariadb"))
+_PERL = (("libdbd-mysql-perl", "dbd-mysql"), ("libdbd-mariadb-perl", "dbd-mariadb"), ("libdbd-pg-perl", "dbd-pg"))
+_JAR_PACKAGES = {"Jdbc": "libmariadb-java", "Postgres": "libpostgresql-jdbc-java"}
 
 
-def _has_php_modules() -> bool:
+def _has_php_modules(*names: str) -> bool:
     try:
-        places.php()
+        places.php(*names)
     except Unavailable:
         return False
     return True
@@ -142,7 +143,7 @@ def _all_python_clients(requirements: Path) -> None:
 
 def _python_clients(requirements: Path) -> None:
     def make(folder: Path) -> None:
-        log = places.cache_folder() / "install-python.log"
+        log = places.cache_folder() / f"install-{requirements.stem}.log"
         log.unlink(missing_ok=True)
         _run([sys.executable, "-m", "venv", str(folder)], log)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
@@ -165,8 +166,9 @@ def _node_clients() -> None:
 def _java_driver() -> None:
     def make(folder: Path) -> None:
         log = places.cache_folder() / "install-java.log"
+        jars = ":".join(map(str, places.JDBC_JARS.values()))
         log.unlink(missing_ok=True)
-        _run(["javac", "-cp", str(places.JDBC_JAR), "-d", str(folder), str(places.JAVA_SOURCE)], log)
+        _run(["javac", "-cp", jars, "-d", str(folder), *map(str, places.JAVA_SOURCES)], log)
 
     _made(places.java_folder(), make)
 

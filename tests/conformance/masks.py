@@ -10,6 +10,15 @@ _TIMES = frozenset({"cancelled after"})
 _PATTERNS = (
     (re.compile(r"'@'127\.0\.0\.1'"), "'@'localhost'"),  # what a server calls this machine depends on its settings
     (re.compile(r"\b(\d+\.\d+|\d+) (s|sec|seconds?)\b"), "<seconds>"),
+    (re.compile(r"\bpg_temp_\d+\b"), "pg_temp_<n>"),
+    # libpq's words for an end, in clear and over TLS.
+    (
+        re.compile(
+            r"server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
+            r"\tbefore or while processing the request\.|SSL connection has been closed unexpectedly"
+        ),
+        "<closed>",
+    ),
     (re.compile(rf"\b{IAM_USERS[0]}\b"), USER),
     (re.compile(rf"\b{IAM_USERS[1]}\b"), OTHER_USER),
 )

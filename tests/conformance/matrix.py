@@ -3,26 +3,31 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from conformance.cells import Run, run_client
+from conformance.cells import AnyGround, Run, Script, run_client
 from conformance.clients import Client
-from conformance.ground import Ground
 from conformance.report import Missing, progress
+from conformance.variants import all_checks
 from servers.errors import Unavailable
 
 WORKERS = 2
-SLOWEST = "mycli"
+SLOWEST = ("mycli", "pgcli")
 
 
 def run_all(
-    clients: Sequence[Client], grounds: Sequence[Ground], *, say: Callable[[str], None], quick: bool = False
+    clients: Sequence[Client],
+    grounds: Sequence[AnyGround],
+    script: Script = all_checks,
+    *,
+    say: Callable[[str], None],
+    quick: bool = False,
 ) -> tuple[list[Run], list[Missing]]:
     """Each client on each server, in the order of the table; and the clients that are not installed."""
     present, missing = _present(clients)
     jobs = [(client, place) for client in present for place in grounds]
-    jobs.sort(key=lambda job: job[0].name != SLOWEST)
+    jobs.sort(key=lambda job: job[0].name not in SLOWEST)
     runs: list[Run] = []
     with ThreadPoolExecutor(WORKERS) as pool:
-        for run in pool.map(lambda job: run_client(*job, quick=quick), jobs):
+        for run in pool.map(lambda job: run_client(job[0], job[1], script, quick=quick), jobs):
             say(progress(run))
             runs.append(run)
     order = [client.name for client in present]

@@ -13,11 +13,16 @@ from servers.errors import Unavailable
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
+POSTGRES_REQUIREMENTS = HERE / "requirements-postgres.txt"
 QUICK_REQUIREMENTS = HERE / "requirements-quick.txt"
 OLD_REQUIREMENTS = HERE / "requirements-old.txt"
 PACKAGE_JSON = HERE / "package.json"
-JAVA_SOURCE = HERE / "drivers" / "Jdbc.java"
-JDBC_JAR = Path("/usr/share/java/mariadb-java-client.jar")
+JAVA_SOURCES = tuple(HERE / "drivers" / f"{name}.java" for name in ("Jdbc", "Postgres", "Json"))
+JDBC_JARS = {
+    "Jdbc": Path("/usr/share/java/mariadb-java-client.jar"),
+    "Postgres": Path("/usr/share/java/postgresql.jar"),
+}
+"""By the class that uses it."""
 DONE = "complete"
 INSTALL_COMMAND = "PYTHONPATH=tests python -m conformance.install"
 
@@ -28,22 +33,22 @@ def cache_folder() -> Path:
     return Path(base) / "rds-iam-proxy" / "clients"
 
 
-def folder_for(kind: str, recipe: Path, *more: str) -> Path:
+def folder_for(kind: str, recipe: bytes, *more: str) -> Path:
     """A folder that changes with what is to be in it."""
-    digest = hashlib.sha256(recipe.read_bytes() + repr(more).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(recipe + repr(more).encode()).hexdigest()[:10]
     return cache_folder() / f"{kind}-{digest}"
 
 
 def python_folder(requirements: Path = REQUIREMENTS) -> Path:
-    return folder_for("python", requirements, sys.version, os.path.realpath(sys.executable))
+    return folder_for("python", requirements.read_bytes(), sys.version, os.path.realpath(sys.executable))
 
 
 def node_folder() -> Path:
-    return folder_for("node", PACKAGE_JSON)
+    return folder_for("node", PACKAGE_JSON.read_bytes())
 
 
 def java_folder() -> Path:
-    return folder_for("java", JAVA_SOURCE)
+    return folder_for("java", b"".join(source.read_bytes() for source in JAVA_SOURCES))
 
 
 def _finished(folder: Path, what: str) -> Path:
@@ -72,19 +77,26 @@ def old_python() -> Path:
     return _finished(python_folder(OLD_REQUIREMENTS), "the old Python clients") / "bin" / "python"
 
 
+def postgres_python() -> Path:
+    """The Python that has PostgreSQL's clients."""
+    return _finished(python_folder(POSTGRES_REQUIREMENTS), "PostgreSQL's Python clients") / "bin" / "python"
+
+
 def node() -> list[str]:
     return ["env", f"NODE_PATH={_finished(node_folder(), 'the Node.js clients') / 'node_modules'}", _program("node")]
 
 
-def php() -> list[str]:
+def php(*needed: str) -> list[str]:
+    """With these modules: mysqli and pdo_mysql, unless said otherwise."""
+    needed = needed or ("mysqli", "pdo_mysql")
     command = [_program("php"), "-d", "mysqli.allow_local_infile=1", "-d", "memory_limit=512M"]
     modules = subprocess.run([*command, "-m"], capture_output=True, text=True, timeout=30, check=False).stdout.split()
-    if not {"mysqli", "pdo_mysql"} <= set(modules):
-        raise Unavailable(f"PHP lacks mysqli or pdo_mysql: run `{INSTALL_COMMAND}` as root on Debian")
+    if not set(needed) <= set(modules):
+        raise Unavailable(f"PHP lacks {' or '.join(needed)}: run `{INSTALL_COMMAND}` as root on Debian")
     return command
 
 
-PERL_MODULES = {"dbd-mysql": "DBD::mysql", "dbd-mariadb": "DBD::MariaDB"}
+PERL_MODULES = {"dbd-mysql": "DBD::mysql", "dbd-mariadb": "DBD::MariaDB", "dbd-pg": "DBD::Pg"}
 
 
 def perl(name: str) -> list[str]:
@@ -97,11 +109,13 @@ def perl(name: str) -> list[str]:
     return command
 
 
-def java() -> list[str]:
-    if not JDBC_JAR.is_file():
-        raise Unavailable(f"there is no {JDBC_JAR}: run `{INSTALL_COMMAND}` as root on Debian")
-    classes = _finished(java_folder(), "the Java driver's classes")
-    return [_program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{JDBC_JAR}"]
+def java(main_class: str) -> list[str]:
+    jar = JDBC_JARS[main_class]
+    if not jar.is_file():
+        raise Unavailable(f"there is no {jar}: run `{INSTALL_COMMAND}` as root on Debian")
+    classes = _finished(java_folder(), "the Java drivers' classes")
+    options = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{jar}"]
+    return [_program("java"), *options, main_class]
 
 
 def pinned_python(package: str, requirements: Path = REQUIREMENTS) -> str:

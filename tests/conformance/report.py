@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.cells import Cell, Run, Verdict
+from conformance.postgres_script import CHECKS as POSTGRES_CHECKS
+from conformance.postgres_script import LOGINS_IN_A_ROW
 from conformance.script import CHECKS, LOGINS
 
 LOGIN_PREFIX = "login: "
@@ -84,31 +86,67 @@ def _share(cells: Sequence[Cell], reasons: Reasons) -> str:
     return f"{text} {' '.join(letters)}".strip()
 
 
-def _parts(run: Run) -> tuple[list[Cell], list[Cell], list[Cell]]:
+def _parts(run: Run, count: int) -> tuple[list[Cell], list[Cell], list[Cell]]:
     logins = [cell for cell in run.cells if cell.check.startswith(LOGIN_PREFIX)]
-    many = [cell for cell in run.cells if cell.check.startswith(f"{LOGINS} logins")]
+    many = [cell for cell in run.cells if cell.check.startswith(f"{count} logins")]
     script = [cell for cell in run.cells if cell not in logins and cell not in many]
     return script, logins, many
 
 
+POSTGRES_HEADING = """# PostgreSQL
+
+The same for PostgreSQL: through the proxy in clear, with a password; directly over TLS, with a token, which is what the
+server insists on. Texts for the end of a connection apart, which differ between clear and TLS, both must give the
+same, with the same SQLSTATE.
+
+- **script**: the checks below; COPY is of 100 MB each way. pgbench has a list of its own: all of its modes, each of
+  which must do all of its transactions. pgcli, which ends a script at the first error, has those without errors.
+- **logins**: through the proxy only: in clear, TLS, TLS at once (`sslnegotiation=direct`), Unix socket, wrong password
+  and unknown user (28P01).
+
+psycopg 3, psycopg2, asyncpg and pg8000 are in `tests/conformance/test_postgres.py`, which runs with all tests.
+"""
+
+
 def document(runs: Sequence[Run], missing: Sequence[Missing], versions: Mapping[str, str]) -> str:
-    """docs/conformance.md."""
+    """MySQL's and MariaDB's chapter of docs/conformance.md."""
+    return _chapter(HEADING, LOGINS, [check.name for check in CHECKS], runs, missing, versions)
+
+
+def postgres_document(runs: Sequence[Run], missing: Sequence[Missing], versions: Mapping[str, str]) -> str:
+    """PostgreSQL's chapter of docs/conformance.md."""
+    names = [check.name for check in POSTGRES_CHECKS]
+    return _chapter(POSTGRES_HEADING, LOGINS_IN_A_ROW, names, runs, missing, versions)
+
+
+def _chapter(
+    heading: str,
+    logins: int,
+    checks: Sequence[str],
+    runs: Sequence[Run],
+    missing: Sequence[Missing],
+    versions: Mapping[str, str],
+) -> str:
     reasons = Reasons()
     by_client: dict[str, dict[str, Run]] = {}
     for run in runs:
         by_client.setdefault(f"{run.client.title} {run.client.version()}", {})[run.server] = run
     head = ["client"]
     for server in versions:
-        head += [f"{server}: script", "logins", f"{LOGINS} in a row"]
+        head += [f"{server}: script", "logins", f"{logins} in a row"]
     rows = [head]
     for title, servers in by_client.items():
         row = [title]
         for server in versions:
-            row += [_share(cells, reasons) for cells in _parts(servers[server])] if server in servers else ["", "", ""]
+            row += (
+                [_share(cells, reasons) for cells in _parts(servers[server], logins)]
+                if server in servers
+                else ["", "", ""]
+            )
         rows.append(row)
-    lines = [HEADING, "Servers: " + ", ".join(f"{name} ({version})" for name, version in versions.items()) + ".", ""]
+    lines = [heading, "Servers: " + ", ".join(f"{name} ({version})" for name, version in versions.items()) + ".", ""]
     lines += ["## Clients", "", *table(rows), ""]
-    lines += ["## Checks", "", *_check_table(by_client, versions, reasons), ""]
+    lines += ["## Checks", "", *_check_table(checks, by_client, versions, reasons), ""]
     lines += ["## Letters", ""]
     lines += [f"- **{letter}** {reason}" for reason, letter in reasons.letters.items()]
     if missing:
@@ -117,16 +155,16 @@ def document(runs: Sequence[Run], missing: Sequence[Missing], versions: Mapping[
 
 
 def _check_table(
-    by_client: Mapping[str, Mapping[str, Run]], versions: Mapping[str, str], reasons: Reasons
+    checks: Sequence[str], by_client: Mapping[str, Mapping[str, Run]], versions: Mapping[str, str], reasons: Reasons
 ) -> list[str]:
     """Each check of the script: how many clients give the same on both sides, and the letters of the others."""
     rows = [["check", *versions]]
-    for check in CHECKS:
-        row = [check.name]
+    for check in checks:
+        row = [check]
         for server in versions:
             cells = [
                 cell for servers in by_client.values() if server in servers
-                for cell in servers[server].cells if cell.check == check.name
+                for cell in servers[server].cells if cell.check == check
             ]  # fmt: skip
             row.append(_share(cells, reasons))
         rows.append(row)
