@@ -118,7 +118,7 @@ class Signer:
         self._processes = _Processes()
 
     def stamp(self) -> Stamp:
-        """Changes when the shared AWS files are rewritten. Two stat calls: cheap enough for every login."""
+        """Changes when the shared AWS files are rewritten. Two stat calls, in a folder that may hang."""
         config, credentials = file_paths(self._environ)
         return (
             file_stamp(config),
