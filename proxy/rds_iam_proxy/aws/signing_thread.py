@@ -24,8 +24,9 @@ HUNG_SECONDS = 30.0
 MAX_HUNG = 3
 """Threads, each with a credential_process perhaps, that are left to themselves."""
 
-LOOK_SECONDS = 1.0
-"""From one look at the files that hold the credentials to the next."""
+LOOK_SECONDS = 0.005
+"""From one look at the files that hold the credentials to the next: logins of one moment share it, and who logs in
+after keys were rotated gets the new ones."""
 
 LOOK_WAIT_SECONDS = 0.1
 """For such a look. Where the home folder hangs it never ends, and logins go on with what was seen before."""
@@ -117,7 +118,7 @@ class SigningThread:
         return self._files.stamp
 
     async def look_at_files(self) -> None:
-        """At most once a second, and never long."""
+        """Unless that was done a moment ago; never for long."""
         await self._files.look(self._signer)
 
     def look_again(self, region: str) -> None:

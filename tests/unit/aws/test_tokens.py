@@ -178,7 +178,7 @@ async def test_a_stale_token_is_signed_anew(bench: Bench, change: Callable[[Benc
     assert len(bench.signer.calls) == 2
 
 
-async def test_files_are_looked_at_in_threads_and_once_a_second(bench: Bench) -> None:
+async def test_files_are_looked_at_in_threads_and_once_for_logins_of_one_moment(bench: Bench) -> None:
     first = await bench.get()
     for _ in range(3):
         assert await bench.get() is first
