@@ -3,7 +3,6 @@
 import atexit
 import json
 import logging
-import os
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -90,9 +89,11 @@ def setup(
     format: Literal["text", "json"] | None = None,
     level: Literal["debug", "info", "warning", "error"] = "info",
     stream: TextIO | None = None,
+    *,
+    in_colour: bool = True,
 ) -> None:
     """Log to `stream` (default: stderr). No format: text on a terminal, JSON lines elsewhere. Text on a terminal is for
-    the person in front of it: local time, colours, the reason first.
+    the person in front of it: local time, colours if it `takes_colours`, the reason first.
 
     `level` is that of our own logger. Libraries get the same lines, from warnings up, whatever the level.
     """
@@ -103,7 +104,7 @@ def setup(
     ours.setLevel(level.upper())
     formatter: _Formatter = _JSONFormatter(ours) if format == "json" else _TextFormatter(ours)
     if format == "text" and stream.isatty():
-        formatter = _TerminalFormatter(ours, in_colour=_takes_colours())
+        formatter = _TerminalFormatter(ours, in_colour=in_colour)
     root = logging.getLogger()
     handler = next((old for old in _handlers() if old.stream is stream), None) or _Handler(stream)
     handler.setFormatter(formatter)
@@ -134,11 +135,11 @@ def dropped_lines() -> int:
 atexit.register(flush)
 
 
-def _takes_colours() -> bool:
-    """As https://no-color.org has it; Windows' old console shows the escapes themselves."""
-    if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+def takes_colours(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Of a terminal, as https://no-color.org has it; Windows' old console shows the escapes themselves."""
+    if "NO_COLOR" in environ or environ.get("TERM") == "dumb":
         return False
-    return sys.platform != "win32" or "WT_SESSION" in os.environ
+    return platform != "win32" or "WT_SESSION" in environ
 
 
 def _handlers() -> "list[_Handler]":

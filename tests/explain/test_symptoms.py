@@ -376,6 +376,13 @@ async def test_sessions(open_server: FakeServer, key: str, setting: str) -> None
     shows(key, caught.value)
 
 
+async def test_greeted_late(open_server: FakeServer) -> None:
+    async with upstream_of(open_server) as upstream:
+        with pytest.raises(LoginError) as caught:
+            await upstream.admit("app", upstream.now())
+    shows("greeted-late", caught.value)
+
+
 async def test_greeting_changed(open_server: FakeServer, tmp_path: Path) -> None:
     async with upstream_of(open_server) as upstream:
         greeter = Greeter(upstream.target.address, Greetings(tmp_path), asyncio.ensure_future)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rds_iam_proxy.errors.symptoms import WHILE_IT_RUNS
 from rds_iam_proxy.log_writer import MAX_WAITING_CHARACTERS
-from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, flush, printable, say, setup
+from rds_iam_proxy.logs import MAX_PRINTED, escaped, event, flush, printable, say, setup, takes_colours
 
 LOG = logging.getLogger("rds_iam_proxy.somewhere")
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -195,17 +195,29 @@ def test_closed_log_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_line_on_a_terminal_has_the_event_and_its_reason_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
+@pytest.mark.parametrize(
+    ("environ", "platform", "expected"),
+    [
+        ({}, "linux", True),
+        ({"TERM": "xterm"}, "linux", True),
+        ({"TERM": "dumb"}, "linux", False),
+        ({"NO_COLOR": ""}, "linux", False),
+        ({}, "win32", False),
+        ({"WT_SESSION": "1"}, "win32", True),
+        ({"WT_SESSION": "1", "NO_COLOR": "1"}, "win32", False),
+    ],
+)
+def test_colours_are_for_terminals_that_take_them(environ: dict[str, str], platform: str, expected: bool) -> None:
+    assert takes_colours(environ, platform) == expected
+
+
+def test_line_on_a_terminal_has_the_event_and_its_reason_first() -> None:
     for in_colour, shape in (
         (True, r"\x1b\[2m{time}\x1b\[0m \x1b\[33mlogin refused\x1b\[0m: no such\\x1b user  \x1b\[2muser=app\x1b\[0m\n"),
         (False, r"{time} WARNING login refused: no such\\x1b user  user=app\n"),
     ):
-        if not in_colour:
-            monkeypatch.setenv("NO_COLOR", "1")
         stream = Terminal()
-        setup(stream=stream)
+        setup(stream=stream, in_colour=in_colour)
         event(LOG, logging.WARNING, "login refused", user="app", text="no such\x1b user")
         assert re.fullmatch(shape.format(time=CLOCK), written(stream))
 

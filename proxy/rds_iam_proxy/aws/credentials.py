@@ -56,6 +56,10 @@ class Signed:
     boot: float
     access_key: str = field(repr=False)
     expires: float | None  # on the wall clock; None: not known
+    by: "ReadOnlyCredentials | None" = field(default=None, repr=False)
+    """Those that it was signed with."""
+    method: str = ""
+    """By which of its ways boto3 found them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Signer:
         self._processes = _Processes()
 
     def stamp(self) -> Stamp:
-        """Changes when the shared AWS files are rewritten. Two stat calls: cheap enough for every login."""
+        """Changes when the shared AWS files are rewritten. Two stat calls, in a folder that may hang."""
         config, credentials = file_paths(self._environ)
         return (
             file_stamp(config),
@@ -160,7 +164,8 @@ class Signer:
         if expires is not None and expires <= self._wall():
             raise self._fault("expired-credentials")
         wall, boot = self._wall(), self._boot()  # before signing: the token is never older than it says
-        return Signed(_presign(frozen, service, url, query, region), wall, boot, frozen.access_key, expires)
+        value = _presign(frozen, service, url, query, region)
+        return Signed(value, wall, boot, frozen.access_key, expires, frozen, printable(str(credentials.method)))
 
     def _credentials(self, region: str, look_again: bool) -> "Credentials":
         stamp = self.stamp()

@@ -5,6 +5,7 @@ Keeps no token.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,12 +24,22 @@ HUNG_SECONDS = 30.0
 MAX_HUNG = 3
 """Threads, each with a credential_process perhaps, that are left to themselves."""
 
+LOOK_SECONDS = 0.005
+"""From one look at the files that hold the credentials to the next: logins of one moment share it, and who logs in
+after keys were rotated gets the new ones."""
+
+LOOK_WAIT_SECONDS = 0.1
+"""For such a look. Where the home folder hangs it never ends, and logins go on with what was seen before."""
+
 log = logging.getLogger(__name__)
 
 Key = tuple[Address, str, str]
 """Signed endpoint, region, DB user."""
 
 Keep = Callable[[Key, Stamp, Signed], Token]
+
+_Stamped = tuple[Stamp, Signed]
+"""What was signed, and the files' stamp from before."""
 
 
 class BlockingSigner(Protocol):
@@ -48,6 +59,33 @@ class Flight:
     waiters: int = 0
 
 
+class _Files:
+    """What was last seen of the files that hold the credentials. Their folder may hang: never asked in the loop."""
+
+    def __init__(self, boot: Clock) -> None:
+        self.stamp: Stamp = ()
+        self._boot = boot
+        self._seen_at = -math.inf
+        self._look: asyncio.Future[Stamp] | None = None
+
+    def saw(self, stamp: Stamp, at: float) -> None:
+        if at >= self._seen_at:
+            self.stamp, self._seen_at = stamp, at
+
+    async def look(self, signer: BlockingSigner) -> None:
+        """Unless somebody has just looked, or is still looking."""
+        began = self._boot()
+        if self._look is None and began - self._seen_at >= LOOK_SECONDS:
+            self._look = future_in_thread(signer.stamp, "credential-files")
+            self._look.add_done_callback(lambda look: self._looked(look, began))
+            await asyncio.wait({self._look}, timeout=LOOK_WAIT_SECONDS)
+
+    def _looked(self, look: asyncio.Future[Stamp], began: float) -> None:
+        self._look = None
+        if look.exception() is None:
+            self.saw(look.result(), began)
+
+
 class SigningThread:
     """boto3 runs in a thread. One that hangs delays no other identity, and keeps no stopping process alive."""
 
@@ -57,6 +95,7 @@ class SigningThread:
         self._make_signer = make_signer
         self._boot = boot
         self._keep = keep
+        self._files = _Files(boot)
         self._signer = make_signer()
         self._signers = [self._signer]
         """Those of hung threads too."""
@@ -73,9 +112,14 @@ class SigningThread:
     def flights(self) -> tuple[Flight, ...]:
         return tuple(self._flights.values())
 
+    @property
     def stamp(self) -> Stamp:
-        """Changes with the files that hold the credentials."""
-        return self._signer.stamp()
+        """Changes with the files that hold the credentials, as they were seen last."""
+        return self._files.stamp
+
+    async def look_at_files(self) -> None:
+        """Unless that was done a moment ago; never for long."""
+        await self._files.look(self._signer)
 
     def look_again(self, region: str) -> None:
         """The next token of this region is not to be signed with what was found before."""
@@ -125,24 +169,24 @@ class SigningThread:
         if self._running is not None or not self._flights:
             return
         flight = self._running = next(iter(self._flights.values()))
-        self._running_since = self._boot()
+        began = self._running_since = self._boot()
         signer = self._signer
-        stamp = signer.stamp()  # before the files are read: a change meanwhile shows as one
         look_again = flight.key[1] in self._look_again
         self._look_again.discard(flight.key[1])
         signed = future_in_thread(lambda: self._sign(signer, flight.key, look_again), "credentials")
-        signed.add_done_callback(lambda done: self._finish(flight, signer, stamp, done.result()))
+        signed.add_done_callback(lambda done: self._finish(flight, signer, began, done.result()))
 
-    def _sign(self, signer: BlockingSigner, key: Key, look_again: bool) -> Signed | LoginError:
+    def _sign(self, signer: BlockingSigner, key: Key, look_again: bool) -> _Stamped | LoginError:
         address, region, db_user = key
         try:
-            return signer.sign(address, region, db_user, look_again=look_again)
+            stamp = signer.stamp()  # before the files are read: a change meanwhile shows as one
+            return stamp, signer.sign(address, region, db_user, look_again=look_again)
         except LoginError as exc:
             return exc
         except Exception as exc:  # without an outcome every later login would hang
             return credentials_fault(self._identity, "signing-failed", exception=type(exc).__name__)
 
-    def _finish(self, flight: Flight, signer: BlockingSigner, stamp: Stamp, outcome: Signed | LoginError) -> None:
+    def _finish(self, flight: Flight, signer: BlockingSigner, began: float, outcome: _Stamped | LoginError) -> None:
         if flight is not self._running:  # of a thread that was left: nobody looks for it any more
             self.hung -= 1
             self._signers = [kept for kept in self._signers if kept is not signer or kept is self._signer]
@@ -151,8 +195,10 @@ class SigningThread:
         if self._closed:
             return
         del self._flights[flight.key]
-        if isinstance(outcome, Signed):
-            flight.outcome.set_result(self._keep(flight.key, stamp, outcome))
-        else:
+        if isinstance(outcome, LoginError):
             flight.outcome.set_result(outcome)
+        else:
+            stamp, signed = outcome
+            self._files.saw(stamp, began)
+            flight.outcome.set_result(self._keep(flight.key, stamp, signed))
         self._start_next()

@@ -91,6 +91,8 @@ class TokenSource:
             raise ValueError("region is empty: boto3 would take its own default in silence")
         key = (address, region, db_user)
         self._asked[key] = self._boot()
+        if key in self._cache:
+            await self._thread.look_at_files()
         token = self._cached(key)
         if token is not None:
             return token
@@ -138,7 +140,7 @@ class TokenSource:
         if cached is None:
             return None
         token, stamp = cached
-        if token.usable(self._wall(), self._boot()) and stamp == self._thread.stamp():
+        if token.usable(self._wall(), self._boot()) and stamp == self._thread.stamp:
             return token
         return None
 

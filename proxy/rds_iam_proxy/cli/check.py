@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..config.flags import FlagRow
-from ..logs import setup
+from ..logs import setup, takes_colours
 from .flags import PASSWORD_KEYS, given, takes
 from .serve import SERVE_FLAGS, SERVICE_FLAGS
 
@@ -43,5 +43,5 @@ def check(ctx: click.Context, config: str | None, config_only: bool, json: bool)
         made = None if flags.keys() & PASSWORD_KEYS else random_password()
         return from_flags(flags, os.environ, generated_password=made, rds_name_behind=rds_name_behind)
 
-    setup(level="warning")
+    setup(level="warning", in_colour=takes_colours(os.environ))
     return run(load, config_only=config_only, as_json=json, stream=sys.stdout)

@@ -46,7 +46,7 @@ def run_command(ctx: click.Context, command: tuple[str, ...], env_prefix: str) -
         generated_password=password,
         rds_name_behind=rds_name_hint,
     )
-    setup(config.log.format, config.log.level)
+    setup(config.log.format, config.log.level, in_colour=config.log.in_colour)
     return programs_of(ctx).run_job(Job(command, env_prefix, os.environ), config, password)
 
 

@@ -55,7 +55,7 @@ def serve(
         return from_file(Path(config), os.environ, flags, rds_name_behind=rds_name_hint)
 
     settings = load()
-    setup(settings.log.format, settings.log.level)
+    setup(settings.log.format, settings.log.level, in_colour=settings.log.in_colour)
     for warning in settings.warnings:
         event(_log, logging.WARNING, "unwise configuration", why=warning)
 

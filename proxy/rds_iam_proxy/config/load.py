@@ -13,6 +13,7 @@ from pg_wire import scram
 
 from ..errors.tree import ConfigError
 from ..files import FileStamp, file_stamp, read_file
+from ..logs import takes_colours
 from ..net.address import Address
 from ..net.sockets import Bind
 from .accounts import build_account, check_users
@@ -187,7 +188,7 @@ def _build(entries: _Entries, reading: Reading, files: Mapping[Path, FileStamp] 
         targets=MappingProxyType({name: target for name, target in targets.items() if target}),
         listeners=tuple(listener for listener in listeners if listener),
         accounts=tuple(account for account in accounts if account),
-        log=Log(log.format, log.level or Log().level),
+        log=Log(log.format, log.level or Log().level, takes_colours(reading.around.environ)),
         admin=admin,
         sharing=sharing,
         drain_timeout=DRAIN_TIMEOUT if drain_timeout is None else drain_timeout,

@@ -163,6 +163,8 @@ class Log:
     format: LogFormat | None = None
     """None: text on a terminal, JSON lines elsewhere."""
     level: LogLevel = "info"
+    in_colour: bool = True
+    """On a terminal."""
 
 
 @dataclass(frozen=True, slots=True)

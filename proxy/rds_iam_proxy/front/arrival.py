@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..config.values import AuthMode
+from ..config.values import LOGIN_TIMEOUT, AuthMode
 from ..net.sockets import Peer
 from ..net.stream import Stream
 from .slots import LoginSlot
@@ -24,3 +24,5 @@ class Arrival:
     slot: LoginSlot = field(repr=False)
     auth: AuthMode = "auto"
     """By which method the listener asks for passwords."""
+    login_timeout: float = LOGIN_TIMEOUT
+    """The target's; seconds."""

@@ -56,7 +56,7 @@ class MySQLFront:
         return self._request.user
 
     async def greet(self, check: Check) -> None:
-        self._greet_as = await self._greeter.greet_as()
+        self._greet_as = await self._greeter.greet_as(self._arrival.login_timeout)
         if self._arrival.auth == "native" or self._shared.accounts.native_only(self._arrival.target):
             self._greet_as = self._greet_as.for_old_clients()
         self._login = self._new_login()

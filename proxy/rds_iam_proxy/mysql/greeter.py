@@ -16,6 +16,9 @@ FIRST_CLIENTS_WAIT_SECONDS = 4.0
 """The first clients wait this long for the first probe; then they are greeted by what was known last. It is taken off
 the time that their login at RDS may last, which must leave a token its 5 s."""
 
+GREETING_SHARE = 0.45
+"""Of `login_timeout`, if that is less: most of it is for the login itself."""
+
 Spawn = Callable[[Coroutine[None, None, None]], object]
 
 
@@ -42,11 +45,11 @@ class Greeter:
     def version(self) -> str:
         return "" if self.identity is None else printable(self.identity.version)
 
-    async def greet_as(self) -> ServerIdentity:
+    async def greet_as(self, login_timeout: float) -> ServerIdentity:
         """RDS's last greeting; before the first one what was kept from an earlier start, else a default."""
         if self.identity is None:
             try:
-                async with asyncio.timeout(FIRST_CLIENTS_WAIT_SECONDS):
+                async with asyncio.timeout(min(FIRST_CLIENTS_WAIT_SECONDS, GREETING_SHARE * login_timeout)):
                     await self._nothing_to_wait_for.wait()
             except TimeoutError:
                 self._nothing_to_wait_for.set()

@@ -10,7 +10,7 @@ from ..aws.clock import ClockWatch
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
-from ..errors.tree import Refused, Unreachable
+from ..errors.tree import Limited, Refused, Unreachable
 from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
@@ -83,6 +83,8 @@ class Upstream:
         self._check_sessions(account)
         self._breaker.check()
         began = self.now()
+        if deadline <= began:
+            raise Limited("greeted-late", seconds=self.target.login_timeout)
         left = min(LEFT_FOR_LOGIN_SECONDS, (deadline - began) / 2)
         at = await self.limiter.acquire(account, min(deadline - left, began + self.target.login_wait))
         waited = self.now() - began

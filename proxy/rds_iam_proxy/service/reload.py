@@ -104,7 +104,7 @@ class Reloader:
     def _put_in_force(self, config: Config, wiring: Wiring) -> None:
         before = self._service.config.admin
         self._service.reload(config, wiring)
-        logs.setup(config.log.format, config.log.level)
+        logs.setup(config.log.format, config.log.level, in_colour=config.log.in_colour)
         if self._files is not None:
             self._files, self._looking = FileWatch(config.files), None
         event(

@@ -292,7 +292,8 @@ class Service:
     def _starter(self, door: _Door) -> Callable[[Stream, Peer, LoginSlot], None]:
         def start_session(stream: Stream, peer: Peer, slot: LoginSlot) -> None:
             route = self._wiring.routes[door.target]
-            arrival = Arrival(stream, peer, self._shared.live.new_id(), door.target, door.tls, slot, door.auth)
+            number, timeout = self._shared.live.new_id(), route.upstream.target.login_timeout
+            arrival = Arrival(stream, peer, number, door.target, door.tls, slot, door.auth, timeout)
             session = Session(arrival, route.upstream, route.dialect, self._shared)
             self.clients.add(session, self.spawn(session.run()))
 

@@ -40,9 +40,14 @@ class FakeSigner:
         self.access_key = "AKIAONE"
         self.expires: float | None = None
         self.files: Stamp = (None,)
+        self.looks: list[str] = []
+        self.folder: threading.Event | None = None
         self.is_closed = False
 
     def stamp(self) -> Stamp:
+        self.looks.append(threading.current_thread().name)
+        if self.folder is not None:
+            self.folder.wait()
         return self.files
 
     def close(self) -> None:
@@ -109,6 +114,10 @@ class Bench:
         self.passes(end - self.awake)
         self.awake = end
 
+    def files_are_rewritten(self) -> None:
+        self.signer.files = ((1, 2, 3),)
+        self.passes(1)
+
     async def settled(self) -> None:
         while flights := self.source._thread.flights:
             await asyncio.wait({flight.outcome for flight in flights})
@@ -159,7 +168,7 @@ async def test_endpoint_port_region_and_user_each_have_their_own_token(bench: Be
         (lambda bench: setattr(bench.wall, "now", bench.wall.now + 840), "the wall clock says too old"),
         (lambda bench: setattr(bench.boot, "now", bench.boot.now + 840), "slept while the wall clock was set back"),
         (lambda bench: setattr(bench.wall, "now", bench.wall.now - 1), "signed in the future"),
-        (lambda bench: setattr(bench.signer, "files", ((1, 2, 3),)), "the credential files were rewritten"),
+        (lambda bench: bench.files_are_rewritten(), "the credential files were rewritten"),
     ],
 )
 async def test_a_stale_token_is_signed_anew(bench: Bench, change: Callable[[Bench], None], why: str) -> None:
@@ -167,6 +176,47 @@ async def test_a_stale_token_is_signed_anew(bench: Bench, change: Callable[[Benc
     change(bench)
     assert (await bench.get()).value != first.value, why
     assert len(bench.signer.calls) == 2
+
+
+async def test_files_are_looked_at_in_threads_and_once_for_logins_of_one_moment(bench: Bench) -> None:
+    first = await bench.get()
+    for _ in range(3):
+        assert await bench.get() is first
+    assert bench.signer.looks == ["rds-iam-proxy-credentials"]
+    bench.passes(1)
+    for _ in range(3):
+        assert await bench.get() is first
+    assert bench.signer.looks == ["rds-iam-proxy-credentials", "rds-iam-proxy-credential-files"]
+
+
+def test_a_home_folder_that_hangs_delays_one_login_a_little_and_stops_none() -> None:
+    loop = VirtualTimeLoop()
+
+    async def main() -> None:
+        bench = Bench()
+        first = await bench.get()
+        folder = bench.signer.folder = threading.Event()
+        bench.passes(1)
+        began = loop.now
+        for _ in range(3):
+            assert await bench.get() is first
+            bench.passes(10)
+        assert loop.now - began == pytest.approx(0.1)
+        assert len(bench.signer.looks) == 2  # the one that hangs is the last
+        folder.set()
+        bench.source.close()
+
+    run(main(), loop)
+
+
+async def test_files_that_cannot_be_named_leave_what_was_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Stamp:
+        raise RuntimeError("Could not determine home directory.")
+
+    first = await bench.get()
+    monkeypatch.setattr(bench.signer, "stamp", no_home)
+    bench.passes(1)
+    assert await bench.get() is first
 
 
 async def test_a_token_ends_a_minute_before_its_credentials(bench: Bench) -> None:
@@ -380,6 +430,7 @@ async def test_a_token_in_use_is_renewed_ahead_of_need_and_no_login_waits(bench:
     tokens = [await bench.get()]
     for _ in range(100):
         await bench.goes_on(60)
+        await bench.source._thread.look_at_files()  # which is not what it is about
         coroutine = bench.get()
         with pytest.raises(StopIteration) as caught:  # at once
             coroutine.send(None)

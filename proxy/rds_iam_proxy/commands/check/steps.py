@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -50,6 +50,22 @@ class _Seen:
     reuse: list[Finding] = field(default_factory=list)
 
 
+class _Spent:
+    """The seconds of each step that `check` names."""
+
+    def __init__(self, names: Iterable[str], now: Now) -> None:
+        self.seconds = dict.fromkeys(names, 0.0)
+        self._now = now
+        self._step = Step.CONNECT
+        self._since = now()
+
+    def on(self, step: Step) -> None:
+        """From now on this is what is waited for."""
+        now = self._now()
+        self.seconds[_OF[self._step]] += now - self._since
+        self._step, self._since = step, now
+
+
 async def log_in(
     target: Target,
     db_user: str,
@@ -64,33 +80,30 @@ async def log_in(
 
     `explained` may know better what went wrong on the way. `advice` goes in front of that for a token that RDS refuses.
     """
-    seen, seconds = _Seen(), dict.fromkeys(steps_of(target), 0.0)
-    began = [now()]
+    seen, spent = _Seen(), _Spent(steps_of(target), now)
 
     def on_step(step: Step) -> None:
-        seconds[_OF[before[0]]] += now() - began[0]
-        before[0], began[0] = step, now()
+        spent.on(step)
         if step is Step.TOKEN_REQUEST and login.tls is not None:
             seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
 
-    before = [Step.CONNECT]
     login = login_of(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, on_step)
     failure: LoginError | None = None
     try:
         async with asyncio.timeout(target.login_timeout):
             session = await login.run(lambda: None)
         if target.reuse:
-            seconds[_OF[before[0]]] += now() - began[0]
-            began[0], seen.reuse = now(), [await try_reuse(target, session, sum(seconds.values()))]
+            spent.on(Step.DONE)
+            seen.reuse = [await try_reuse(target, session, sum(spent.seconds.values()))]
         await session.quit()
     except TimeoutError:
         failure = failures.no_answer(target, login.step, target.login_timeout)
     except LoginError as exc:
         failure = await explained(exc)
     if failure is not None:
-        seconds[_OF[login.step]] += now() - began[0]
+        spent.on(login.step)
     seen.server, seen.version = login.server, login.version
-    return _findings(target, db_user, login.step, failure, seen, seconds, advice) + seen.reuse
+    return _findings(target, db_user, login.step, failure, seen, spent.seconds, advice) + seen.reuse
 
 
 def _findings(

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ...aws.clock import ClockWatch
 from ...aws.credentials import Identity, Signed, Signer
@@ -15,7 +14,6 @@ from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
 from ...config import Engine, Target
 from ...errors.tree import LoginError
-from ...logs import printable
 from ...net.address import Address
 from ...net.dial import Dialler
 from ...rds import failures
@@ -31,9 +29,6 @@ from .report import Finding, Report, Status
 from .steps import failed, log_in
 from .tunnel import open_tunnel
 
-if TYPE_CHECKING:
-    from botocore.credentials import ReadOnlyCredentials
-
 SKEW_SECONDS = 60.0
 """By so much must the clock be wrong to be worth a warning; RDS and AWS bear a few minutes."""
 
@@ -48,17 +43,12 @@ _QUESTIONS: dict[Engine, tuple[str, str]] = {
 
 
 class _Witness(Signer):
-    """Remembers whose credentials it signed with, and how long they are valid."""
+    """Remembers what it signed last."""
 
     signed: Signed | None = None
-    frozen: "ReadOnlyCredentials | None" = None
-    method: str = ""
-    """By which of its ways boto3 found them."""
 
     def sign(self, address: Address, region: str, db_user: str, *, look_again: bool) -> Signed:
         self.signed = super().sign(address, region, db_user, look_again=look_again)
-        found = self._credentials(region, False)
-        self.frozen, self.method = found.get_frozen_credentials(), printable(str(found.method))
         return self.signed
 
 
@@ -117,11 +107,12 @@ async def _credentials(
         tried = await _tried(identity)
         add(replace(failed("credentials", exc), details=tuple(map(str, tried))))
         return None
-    frozen, still = signer.frozen, _still(signer.signed)
-    if frozen is None:
+    signed = signer.signed
+    if signed is None or signed.by is None:
         raise AssertionError("a token without credentials")
+    keys, still = signed.by, _still(signed)
     try:
-        client = await in_thread(lambda: sts_client(frozen, target.region), LOOKUP_SECONDS, "check")
+        client = await in_thread(lambda: sts_client(keys, target.region), LOOKUP_SECONDS, "check")
         caller = await in_thread(lambda: ask_sts(client, identity), STS_SECONDS, "check")
     except BadCredentials as exc:
         add(failed("credentials", exc.fault))
@@ -133,7 +124,7 @@ async def _credentials(
         add(Finding("credentials", Status.WARNING, text))
         _clock(exc.clock_ahead if isinstance(exc, NotAnswered) else None, report, subject)
         return None
-    add(Finding("credentials", Status.OK, f"{caller.arn}, {still}", details=(f"found by boto3's {signer.method}",)))
+    add(Finding("credentials", Status.OK, f"{caller.arn}, {still}", details=(f"found by boto3's {signed.method}",)))
     _clock(caller.clock_ahead, report, subject)
     return caller
 
@@ -151,8 +142,8 @@ async def _tried(identity: Identity) -> tuple[Source, ...]:
         return ()
 
 
-def _still(signed: Signed | None) -> str:
-    if signed is None or signed.expires is None:
+def _still(signed: Signed) -> str:
+    if signed.expires is None:
         return "with no known end"
     return f"valid for {(signed.expires - signed.wall) / 60:.0f} more minutes"
 

@@ -18,7 +18,7 @@ from pg_wire.scram import salt_for
 from ...config import SALT_SECRET, Account, Admin, Config, Engine, Listener, Target
 from ...config.password import PasswordHash, random_password
 from ...config.values import ENGINE_PORTS
-from ...logs import setup
+from ...logs import setup, takes_colours
 from ...net.address import Address
 from ..connect_lines import connect_lines
 from ..serve import new_event_loop, serve
@@ -77,7 +77,7 @@ async def _run(listen: Address, folder: Path, once: bool, engine: Engine) -> int
             if once:
                 return 0
             with closing(await asyncio.to_thread(_on_the_page, play, proxy, password)):
-                setup()  # from here on it is for what whoever tries it does
+                setup(in_colour=takes_colours(os.environ))  # from here on it is for what whoever tries it does
                 _say(_how_to_connect(proxy, page, password, engine))
                 return await serving
         finally:

@@ -44,6 +44,15 @@ HERE = (
         "As above. Clients that wait longer than 10 s themselves can be given a longer `login_timeout`.",
     ),
     Symptom(
+        "greeted-late",
+        "No time was left for the login at RDS",
+        "limited",
+        "login_timeout ({seconds:g} s) was over before this client was let in to log in: too many clients were in the"
+        " middle of a login; connect again, look for clients that connect and do not log in, or raise login_timeout",
+        "A client's wait for its turn among those that log in counts, and for the target's first greeting.",
+        "The log's lines `login refused` with reason `timeout` name the peers that connect and say nothing.",
+    ),
+    Symptom(
         "queue-full",
         "Too many logins wait already",
         "limited",
