@@ -19,7 +19,7 @@ from rds_iam_proxy.config import Config
 from rds_iam_proxy.service.lifecycle import Lifecycle
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase
-from rds_iam_proxy.stats.target import TargetWatch
+from rds_iam_proxy.stats.target import TargetStats
 
 LAG_INTERVAL = 0.01
 WRITE_INTERVAL = 0.5
@@ -35,9 +35,9 @@ class Probe:
     def add(self, name: str, seconds: float) -> None:
         self._seconds.setdefault(name, []).append(round(seconds, 6))
 
-    def watch(self) -> TargetWatch:
+    def stats(self) -> TargetStats:
         """The proxy's own counters of a target, of which each value of a login is kept too."""
-        return TargetWatch(
+        return TargetStats(
             client_login=Kept(self, "front"),
             permit_wait=Kept(self, "wait"),
             phases={phase: Kept(self, phase.value) for phase in Phase},
@@ -81,7 +81,7 @@ def probed_serve(config: Config, *, on_ready: OnReady, lifecycle: Lifecycle) -> 
     async def serving() -> int:
         watching = asyncio.create_task(probe.watch_loop())
         try:
-            return await serve(config, on_ready=on_ready, lifecycle=replace(lifecycle, new_watch=probe.watch))
+            return await serve(config, on_ready=on_ready, lifecycle=replace(lifecycle, new_stats=probe.stats))
         finally:
             watching.cancel()
 

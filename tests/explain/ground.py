@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from rds_iam_proxy.aws.clock import ClockWatch
+from rds_iam_proxy.aws.clock import TokenClock
 from rds_iam_proxy.aws.credentials import Identity, Signed, Stamp
 from rds_iam_proxy.aws.tokens import TokenSource
 from rds_iam_proxy.aws.trust import Trust
@@ -59,7 +59,7 @@ async def upstream_of(
     signer: FixedSigner | None = None,
     rates: list[float] | None = None,
     token_seconds: float = 5.0,
-    clock: ClockWatch | None = None,
+    clock: TokenClock | None = None,
     **keys: Any,
 ) -> AsyncIterator[Upstream]:
     """Its clocks for tokens stand still; `rates` gets what throttling makes of the limiter."""

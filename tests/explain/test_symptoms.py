@@ -42,7 +42,7 @@ from mysql_wire.errors import (
     UnexpectedPacket,
     UnsupportedClient,
 )
-from rds_iam_proxy.aws.clock import ClockWatch
+from rds_iam_proxy.aws.clock import TokenClock
 from rds_iam_proxy.aws.credentials import Identity, Signed, explain
 from rds_iam_proxy.errors.symptoms import AT_THE_START, SYMPTOMS
 from rds_iam_proxy.errors.tree import MAX_TEXT_BYTES, Denied, Draining, Ended, Limited, LoginError
@@ -272,7 +272,7 @@ async def test_token_refused(real_server: RealServer) -> None:
 
 async def test_clock_moved(real_server: RealServer) -> None:
     wall = [1_767_355_200.0]
-    clock = ClockWatch(wall=lambda: wall[0], boot=lambda: 0.0)
+    clock = TokenClock(wall=lambda: wall[0], boot=lambda: 0.0)
     wall[0] -= 7200
     text = shows("clock-moved", await failure_at(real_server, clock=clock))
     assert "moved by -7200 s and says 2026-01-02 10:00:00 UTC" in text

@@ -11,19 +11,19 @@ from rds_iam_proxy.errors.tree import LoginError
 from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.mysql.farewells import turn_away
 from rds_iam_proxy.net.address import Address
-from rds_iam_proxy.net.sockets import Listening, listen
+from rds_iam_proxy.net.sockets import ListeningSocket, listen
 from rds_iam_proxy.net.stream import Stream
-from rds_iam_proxy.service.acceptor import Listener
+from rds_iam_proxy.service.acceptor import Acceptor
 
 
-async def closed(listening: Listening, clients: int) -> list[bytes]:
+async def closed(listening: ListeningSocket, clients: int) -> list[bytes]:
     """What clients read that connected to a listener with no login slot left, which is then closed."""
     told = []
 
     def turn_away_soon(stream: Stream, error: LoginError) -> None:
         told.append(asyncio.create_task(turn_away(stream, error)))
 
-    listener = Listener(listening, lambda *_: None, LoginSlots(most=0, most_waiting=0), lambda: True, turn_away_soon)
+    listener = Acceptor(listening, lambda *_: None, LoginSlots(most=0, most_waiting=0), lambda: True, turn_away_soon)
     task = asyncio.create_task(listener.run())
     address = listening.sock.getsockname()
     connected = [socket.socket(listening.sock.family) for _ in range(clients)]
@@ -54,7 +54,7 @@ async def test_waiting_clients_are_told(tmp_path: Path) -> None:
 
 async def test_those_of_a_borrowed_socket_wait_for_whoever_accepts_next() -> None:
     with socket.create_server(("127.0.0.1", 0)) as ours:
-        borrowed = Listening(ours.dup(), is_borrowed=True)
+        borrowed = ListeningSocket(ours.dup(), is_borrowed=True)
         borrowed.sock.setblocking(False)
         with pytest.raises(TimeoutError):
             await closed(borrowed, 1)

@@ -71,12 +71,12 @@ def test_known_greeting_survives_as_long_as_the_endpoint_is_the_same(ca_file: Pa
 def test_what_was_counted_outlives_every_change_and_what_was_learnt_an_address(ca_file: Path) -> None:
     shop = target(ca_file)
     before = wire(config(ca_file, shop), never)
-    watch = before.routes["shop"].upstream.watch
-    watch.accepted = 7
-    watch.attempted("app", None)
-    assert rewire(before, config(ca_file, replace(shop, max_sessions=3))).routes["shop"].upstream.watch is watch
-    moved = rewire(before, config(ca_file, replace(shop, address=BOOKS, dial=BOOKS))).routes["shop"].upstream.watch
-    assert (moved.accepted, len(moved.attempts), len(watch.attempts)) == (7, 0, 1)
+    stats = before.routes["shop"].upstream.stats
+    stats.accepted = 7
+    stats.attempted("app", None)
+    assert rewire(before, config(ca_file, replace(shop, max_sessions=3))).routes["shop"].upstream.stats is stats
+    moved = rewire(before, config(ca_file, replace(shop, address=BOOKS, dial=BOOKS))).routes["shop"].upstream.stats
+    assert (moved.accepted, len(moved.attempts), len(stats.attempts)) == (7, 0, 1)
 
 
 def test_another_db_user_to_ask_as_makes_a_new_probe_of_the_same_target(ca_file: Path) -> None:

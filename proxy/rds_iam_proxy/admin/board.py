@@ -47,7 +47,7 @@ class Board:
     def errors(self) -> Iterator[tuple[str, SeenError]]:
         """With the target's name."""
         for name, route in self.routes.items():
-            for seen in route.upstream.watch.errors.values():
+            for seen in route.upstream.stats.errors.values():
                 yield name, seen
 
     @property
@@ -93,5 +93,5 @@ def _end(client: Client, view: SessionView) -> bool:
 
 
 def _totals(route: Route, sessions: int) -> Totals:
-    watch = route.upstream.watch
-    return Totals(watch.accepted, watch.refused.total(), route.upstream.limiter.waiting, sessions)
+    stats = route.upstream.stats
+    return Totals(stats.accepted, stats.refused.total(), route.upstream.limiter.waiting, sessions)

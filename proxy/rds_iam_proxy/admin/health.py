@@ -57,7 +57,7 @@ class Readiness:
 
 def health_of(route: Route) -> tuple[Health, str]:
     """What the last logins say about a target, and why."""
-    return route.upstream.watch.health(breaker_open=route.upstream.breaker_open)
+    return route.upstream.stats.health(breaker_open=route.upstream.breaker_open)
 
 
 def _is_known(route: Route) -> bool:

@@ -19,7 +19,7 @@ from ..service.budgets import LoginBudget
 from ..service.service import LastReload
 from ..session.view import Activity
 from ..stats.histogram import Histogram
-from ..stats.target import Health, TargetWatch
+from ..stats.target import Health, TargetStats
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "rds_iam_proxy_"
@@ -31,7 +31,7 @@ class TargetNumbers:
     """One target at this moment."""
 
     name: str
-    watch: TargetWatch
+    stats: TargetStats
     health: Health
     breaker_open: bool
     tunnel: Tunnel | None
@@ -128,19 +128,19 @@ def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         "sessions_lent",
         "Logins of clients that a used session served, without one at RDS.",
         ["target"],
-        (([t.name], float(t.watch.lent)) for t in targets),
+        (([t.name], float(t.stats.lent)) for t in targets),
     )
     yield _counter(
         "sessions_unfit",
         "Used sessions that were closed instead of being lent, by why.",
         ["target", "reason"],
-        (([t.name, why], float(count)) for t in targets for why, count in sorted(t.watch.unfit.items())),
+        (([t.name, why], float(count)) for t in targets for why, count in sorted(t.stats.unfit.items())),
     )
     yield _counter(
         "sessions_ended",
         "Sessions that are over, by who ended them.",
         ["target", "by"],
-        (([t.name, by], float(count)) for t in targets for by, count in t.watch.ended.items()),
+        (([t.name, by], float(count)) for t in targets for by, count in t.stats.ended.items()),
     )
     yield _counter(
         "bytes",
@@ -149,7 +149,7 @@ def _sessions(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         (
             ([t.name, sender], float(count))
             for t in targets
-            for sender, count in (("client", t.watch.bytes_from_client), ("rds", t.watch.bytes_from_rds))
+            for sender, count in (("client", t.stats.bytes_from_client), ("rds", t.stats.bytes_from_rds))
         ),
     )
 
@@ -163,9 +163,9 @@ def _logins(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
             ([t.name, result, reason], float(count))
             for t in targets
             for result, reason, count in (
-                ("accepted", "", t.watch.accepted),
-                ("abandoned", "", t.watch.abandoned),
-                *(("refused", reason, count) for reason, count in sorted(t.watch.refused.items())),
+                ("accepted", "", t.stats.accepted),
+                ("abandoned", "", t.stats.abandoned),
+                *(("refused", reason, count) for reason, count in sorted(t.stats.refused.items())),
             )
         ),
     )
@@ -197,13 +197,13 @@ def _logins(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         "last_login_timestamp_seconds",
         "When RDS let somebody in last.",
         ["target"],
-        (([t.name], t.watch.last_login) for t in targets if t.watch.last_login is not None),
+        (([t.name], t.stats.last_login) for t in targets if t.stats.last_login is not None),
     )
     phases = HistogramMetricFamily(
         f"{PREFIX}login_phase_seconds", "What logins at RDS spend their time on.", labels=["target", "phase"]
     )
     for target in targets:
-        for phase, histogram in target.watch.phases.items():
+        for phase, histogram in target.stats.phases.items():
             _add(phases, [target.name, phase.value], histogram)
     yield phases
 
@@ -213,7 +213,7 @@ def _limits(targets: Iterable[TargetNumbers]) -> Iterator[Metric]:
         f"{PREFIX}permit_wait_seconds", "How long logins waited for the rate limit.", labels=["target"]
     )
     for target in targets:
-        _add(waits, [target.name], target.watch.permit_wait)
+        _add(waits, [target.name], target.stats.permit_wait)
     yield waits
     yield _gauge(
         "permit_queue",
@@ -298,7 +298,7 @@ def _tokens(numbers: Numbers) -> Iterator[Metric]:
 
 def _certificates(numbers: Numbers) -> Iterator[Metric]:
     ends = [
-        *((["rds", t.name], t.watch.certificate_expires) for t in numbers.targets),
+        *((["rds", t.name], t.stats.certificate_expires) for t in numbers.targets),
         *((["roots", t.name], t.roots_expire) for t in numbers.targets),
         *((["listener", address], expires) for address, expires in numbers.listener_certificates.items()),
     ]

@@ -92,7 +92,7 @@ class Status:
         )
 
     def _target_status(self, name: str, route: Route, views: list[SessionView]) -> dict[str, Any]:
-        upstream, watch = route.upstream, route.upstream.watch
+        upstream, stats = route.upstream, route.upstream.stats
         target = upstream.target
         health, why = health_of(route)
         mine = [view for view in views if view.target == name]
@@ -110,18 +110,18 @@ class Status:
             "running": sum(view.activity is Activity.RUNNING for view in mine),
             "max_sessions": target.max_sessions,
             "parked": len(upstream.pool),
-            "lent": watch.lent,
+            "lent": stats.lent,
             "waiting": route.upstream.limiter.waiting,
             "rate": round(route.upstream.limiter.rate, 1),
             "rate_limit": target.logins_per_second,
-            "accepted": watch.accepted,
-            "refused": watch.refused.total(),
-            "abandoned": watch.abandoned,
-            "last_login": watch.last_login,
-            "bytes_from_client": watch.bytes_from_client,
-            "bytes_from_rds": watch.bytes_from_rds,
+            "accepted": stats.accepted,
+            "refused": stats.refused.total(),
+            "abandoned": stats.abandoned,
+            "last_login": stats.last_login,
+            "bytes_from_client": stats.bytes_from_client,
+            "bytes_from_rds": stats.bytes_from_rds,
             "token_ages": {user: round(age) for user, age in _token_ages(route).items()},
-            "certificate_expires": watch.certificate_expires,
+            "certificate_expires": stats.certificate_expires,
             "history": self._board.history.of(name),
             "points_taken": self._board.history.taken,
         }
@@ -164,7 +164,7 @@ def _budget_status(budget: LoginBudget) -> dict[str, Any]:
 def _target_numbers(name: str, route: Route, views: list[SessionView]) -> TargetNumbers:
     return TargetNumbers(
         name=name,
-        watch=route.upstream.watch,
+        stats=route.upstream.stats,
         health=health_of(route)[0],
         breaker_open=route.upstream.breaker_open,
         tunnel=route.upstream.tunnel,

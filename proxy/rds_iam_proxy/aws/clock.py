@@ -14,7 +14,7 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if COUNTS_SLEEP else time.monotonic()
 
 
-class ClockWatch:
+class TokenClock:
     """Since `was_right` was called last, or since it was made."""
 
     def __init__(self, *, wall: Clock = time.time, boot: Clock | None = boottime if COUNTS_SLEEP else None) -> None:

@@ -27,11 +27,20 @@ if TYPE_CHECKING:
     from boto3 import Session
     from botocore.credentials import Credentials, ReadOnlyCredentials
 
-CONNECT_TIMEOUT = 2.0  # seconds, for STS, SSO and the like: a login has 5 s for its token
-READ_TIMEOUT = 3.0
-CLOCK_STEP = 60.0  # seconds by which the wall clock was set, after which no expiry that was noted by it holds
-STATIC_LIFE = 60.0  # seconds; credentials without an expiry are looked up anew after that
-TOKEN_LIFE = 900.0  # seconds; fixed by RDS
+CONNECT_SECONDS = 2.0
+"""For STS, SSO and the like: a login has 5 s for its token."""
+
+READ_SECONDS = 3.0
+"""For their answers."""
+
+CLOCK_STEP_SECONDS = 60.0
+"""Once the wall clock was set by so much, no expiry that was noted by it holds."""
+
+STATIC_LIFE_SECONDS = 60.0
+"""After that, credentials without an expiry are looked up anew."""
+
+TOKEN_LIFE_SECONDS = 900.0
+"""Fixed by RDS."""
 
 Stamp = tuple[FileStamp, ...]
 """Of the shared AWS files."""
@@ -174,8 +183,8 @@ class Signer:
             found is not None
             and not look_again
             and found.stamp == stamp
-            and (found.refreshes_itself or 0 <= self._boot() - found.at < STATIC_LIFE)
-            and abs(self._wall() - self._boot() - found.offset) < CLOCK_STEP
+            and (found.refreshes_itself or 0 <= self._boot() - found.at < STATIC_LIFE_SECONDS)
+            and abs(self._wall() - self._boot() - found.offset) < CLOCK_STEP_SECONDS
         ):
             return found.credentials
         # A session of its own each time (7 ms): botocore never reads a changed file again.
@@ -206,8 +215,8 @@ class Signer:
         inner.set_config_variable("sts_regional_endpoints", "regional")
         inner.set_default_client_config(
             Config(
-                connect_timeout=CONNECT_TIMEOUT,
-                read_timeout=READ_TIMEOUT,
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
                 retries={"total_max_attempts": 2, "mode": "standard"},
             )
         )
@@ -378,7 +387,7 @@ def _presign(
         request,
         operation_name="connect",
         region_name=region,
-        expires_in=int(TOKEN_LIFE),
+        expires_in=int(TOKEN_LIFE_SECONDS),
         signing_name=service,
     )
     return str(signed).partition("://")[2].encode("ascii")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-TOKEN_MARGIN = 60.0
+TOKEN_MARGIN_SECONDS = 60.0
 """Seconds before its end when a token is no longer used."""
 
 
@@ -29,4 +29,4 @@ class Token:
 
     def usable(self, wall: float, boot: float) -> bool:
         """Whether RDS will still take it, with a margin for the login and for clocks that differ."""
-        return self.age(wall, boot) < self.life - TOKEN_MARGIN
+        return self.age(wall, boot) < self.life - TOKEN_MARGIN_SECONDS

@@ -14,24 +14,24 @@ from ..errors.tree import LoginError
 from ..logs import event
 from ..net.address import Address
 from .clock import Clock, boottime
-from .credentials import TOKEN_LIFE, Identity, Signed, Signer, Stamp, credentials_fault
+from .credentials import TOKEN_LIFE_SECONDS, Identity, Signed, Signer, Stamp, credentials_fault
 from .signing_thread import BlockingSigner, Key, SigningThread
-from .token import TOKEN_MARGIN, Token
+from .token import TOKEN_MARGIN_SECONDS, Token
 
 __all__ = ["Identity", "Token", "TokenSource"]
 
 log = logging.getLogger(__name__)
 
-TOKEN_TIMEOUT = 5.0
+TOKEN_WAIT_SECONDS = 5.0
 """Seconds that a login waits for its token."""
 
-RENEW_AHEAD = 120.0
+RENEW_AHEAD_SECONDS = 120.0
 """Seconds before a token can no longer be used when one that is in use gets its successor."""
 
-RENEW_RETRY = 30.0
+RENEW_RETRY_SECONDS = 30.0
 """Seconds from a renewal that failed to the next, and the least from signing to renewal."""
 
-IDLE = 900.0
+IDLE_SECONDS = 900.0
 """Seconds without a login after which a token is no longer in use."""
 
 
@@ -49,7 +49,7 @@ class TokenSource:
 
     A credential_process that hangs delays no other identity, and logins of this one fail after their own 5 s.
 
-    A token that was asked for within IDLE seconds is replaced RENEW_AHEAD seconds before it can no longer be used, so
+    A token that was asked for within IDLE_SECONDS is replaced RENEW_AHEAD_SECONDS before it can no longer be used, so
     that no login waits for SSO or STS. That is a convenience only: timers stand still while a laptop sleeps, and what
     `get` hands out has been checked against both clocks.
     """
@@ -61,7 +61,7 @@ class TokenSource:
         wall: Clock = time.time,
         boot: Clock = boottime,
         signer: BlockingSigner | None = None,
-        timeout: float = TOKEN_TIMEOUT,
+        timeout: float = TOKEN_WAIT_SECONDS,
         call_later: CallLater | None = None,
     ) -> None:
         """`signer`: None for one of each thread's own. `call_later`: None for that of the running event loop."""
@@ -150,11 +150,11 @@ class TokenSource:
             # Rotated: tokens of the former credentials may be refused any moment.
             self._access_keys[region] = signed.access_key
             self._cache = {other: entry for other, entry in self._cache.items() if other[1] != region}
-        life = TOKEN_LIFE if signed.expires is None else min(TOKEN_LIFE, signed.expires - signed.wall)
+        life = TOKEN_LIFE_SECONDS if signed.expires is None else min(TOKEN_LIFE_SECONDS, signed.expires - signed.wall)
         token = Token(signed.value, signed.wall, signed.boot, life)
         self._cache[key] = (token, stamp)
         self.signed += 1
-        self._renew_later(key, token, max(RENEW_RETRY, life - TOKEN_MARGIN - RENEW_AHEAD))
+        self._renew_later(key, token, max(RENEW_RETRY_SECONDS, life - TOKEN_MARGIN_SECONDS - RENEW_AHEAD_SECONDS))
         return token
 
     def _renew_later(self, key: Key, token: Token, seconds: float) -> None:
@@ -169,7 +169,7 @@ class TokenSource:
         cached = self._cache.get(key)
         if cached is None or cached[0] is not token:
             return  # discarded, or its successor has a timer of its own
-        if self._boot() - self._asked[key] >= IDLE:
+        if self._boot() - self._asked[key] >= IDLE_SECONDS:
             del self._cache[key], self._asked[key]
             return
         flight = self._thread.join(key)  # and never leave: it is to be signed even if nobody waits
@@ -190,4 +190,4 @@ class TokenSource:
             detail=outcome.detail or None,
         )
         if token.usable(self._wall(), self._boot()):
-            self._renew_later(key, token, RENEW_RETRY)
+            self._renew_later(key, token, RENEW_RETRY_SECONDS)

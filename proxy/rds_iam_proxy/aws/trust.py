@@ -20,11 +20,17 @@ from .names import parse_rds_name
 
 RDS_ROOTS = "rds-global-bundle.pem"  # all commercial regions
 AMAZON_ROOTS = "amazon-trust-roots.pem"  # RDS Proxy and Aurora Serverless v1
-MAX_CA_FILE = 4 * 1024 * 1024  # bytes; AWS's largest bundle has 0.2 MB
+
+MAX_CA_FILE_BYTES = 4 * 1024 * 1024
+"""AWS's largest bundle has 0.2 MB."""
 DAY = 86400.0
 WARN_DAYS = 90
-RENEW_SECONDS = 60.0  # MySQL's servers forget a session after 300 s by default
-SESSION_LIFE = 3600.0  # seconds from the last handshake that showed a certificate
+
+RENEW_SECONDS = 60.0
+"""MySQL's servers forget a session after 300 s by default."""
+
+SESSION_LIFE_SECONDS = 3600.0
+"""From the last handshake that showed a certificate."""
 
 _BUNDLES = {  # where those find their roots for whom none are bundled
     "aws-us-gov": "https://truststore.pki.us-gov-west-1.rds.amazonaws.com/global/global-bundle.pem",
@@ -77,7 +83,7 @@ class Trust:
     @property
     def session(self) -> ssl.SSLSession | None:
         """The session to resume, until an hour after the certificate behind it was verified."""
-        if self._session is not None and self._now() - self._verified_at >= SESSION_LIFE:
+        if self._session is not None and self._now() - self._verified_at >= SESSION_LIFE_SECONDS:
             self._session = None
         return self._session
 
@@ -155,11 +161,11 @@ def _bundled(names: tuple[str, ...]) -> _Roots:
 
 def _read_ca_file(path: Path) -> _Roots:
     try:
-        content, _ = read_file(path, MAX_CA_FILE + 1)
+        content, _ = read_file(path, MAX_CA_FILE_BYTES + 1)
     except OSError as exc:
         raise ConfigError([f"ca_file {path}: {exc.strerror}"]) from exc
-    if len(content) > MAX_CA_FILE:
-        raise ConfigError([f"ca_file {path}: larger than {MAX_CA_FILE} bytes"])
+    if len(content) > MAX_CA_FILE_BYTES:
+        raise ConfigError([f"ca_file {path}: larger than {MAX_CA_FILE_BYTES} bytes"])
     try:
         return _unexpired(content.decode("ascii", errors="ignore"))
     except ValueError as exc:

@@ -64,7 +64,7 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
     ConfigError.
     """
     lifecycle = lifecycle or Lifecycle()
-    service = Service(config, lifecycle.sockets, lifecycle.new_watch)
+    service = Service(config, lifecycle.sockets, lifecycle.new_stats)
     admin = _admin(config, service)  # before it listens: loading an HTTP server takes long
     stopping, reloader = _Stopping(lifecycle), Reloader(service, lifecycle)
     stopping.watch_signals()

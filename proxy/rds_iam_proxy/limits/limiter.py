@@ -13,7 +13,9 @@ from .budget import Budget
 from .fair_queue import Entry, PermitQueue, Waiter
 
 MAX_WAITING = 1000
-_MIN_SLEEP = 0.001  # seconds; a timer may fire early by less than the loop's resolution
+
+_MIN_SLEEP_SECONDS = 0.001
+"""A timer may fire early by less than the loop's resolution."""
 
 
 def _ignore(_: float) -> None:
@@ -141,7 +143,7 @@ class Limiter:
         seconds = self._queue.seconds_to_next(self._now())
         if self._timer is None and seconds is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(seconds, _MIN_SLEEP), self._on_timer)
+            self._timer = loop.call_later(max(seconds, _MIN_SLEEP_SECONDS), self._on_timer)
 
     def _refusal(self, entry: Entry | None, patience: float) -> Limited:
         rate, waiting, endpoint = self.rate, len(self._queue), str(self._endpoint)

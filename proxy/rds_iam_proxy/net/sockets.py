@@ -53,7 +53,7 @@ Bind = Address | Path | SocketName
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class ListeningSocket:
     """A listening socket. `is_borrowed`: whoever gave it to this process keeps it, so it outlives the process."""
 
     sock: socket.socket
@@ -75,7 +75,7 @@ class Listening:
             address.unlink(missing_ok=True)
 
 
-def listen(bind: Address | Path) -> Listening:
+def listen(bind: Address | Path) -> ListeningSocket:
     """A listening socket, non-blocking. Raises OSError."""
     sock = _unix_socket(bind) if isinstance(bind, Path) else _tcp_socket(bind)
     try:
@@ -84,7 +84,7 @@ def listen(bind: Address | Path) -> Listening:
     except BaseException:
         sock.close()
         raise
-    return Listening(sock)
+    return ListeningSocket(sock)
 
 
 def folder_for(name: str, environ: Mapping[str, str]) -> str | None:

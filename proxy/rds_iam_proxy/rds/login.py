@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from ..aws.clock import ClockWatch
+from ..aws.clock import TokenClock
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
@@ -37,7 +37,7 @@ class Way:
     target: Target
     trust: Trust
     tokens: TokenSource
-    clock: ClockWatch
+    clock: TokenClock
     dialler: Dialler
 
 

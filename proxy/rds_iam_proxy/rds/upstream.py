@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ..aws.clock import ClockWatch
+from ..aws.clock import TokenClock
 from ..aws.tokens import TokenSource
 from ..aws.trust import Trust
 from ..config import Target
@@ -15,7 +15,7 @@ from ..limits.breaker import Breaker
 from ..limits.limiter import Limiter
 from ..net.dial import Dialler
 from ..stats.phases import PhaseTimer
-from ..stats.target import TargetWatch
+from ..stats.target import TargetStats
 from . import failures
 from .login import Order, Permit, SessionT, Step, Way
 from .patience import Patience
@@ -46,8 +46,8 @@ class Upstream:
         tokens: TokenSource,
         trust: Trust,
         now: Callable[[], float] = time.monotonic,
-        watch: TargetWatch | None = None,
-        clock: ClockWatch | None = None,
+        stats: TargetStats | None = None,
+        clock: TokenClock | None = None,
         tunnel: Tunnel | None = None,
     ) -> None:
         self.target = target
@@ -55,9 +55,9 @@ class Upstream:
         self.tokens = tokens
         self.trust = trust
         self.tunnel = tunnel
-        self.watch = watch or TargetWatch()
+        self.stats = stats or TargetStats()
         self.now = now
-        self._clock = clock or ClockWatch()
+        self._clock = clock or TokenClock()
         self._breaker = Breaker(now=now)
         self._whereabouts = Whereabouts(target, trust, tunnel=tunnel)
         self._dialler = Dialler()
@@ -88,7 +88,7 @@ class Upstream:
         left = min(LEFT_FOR_LOGIN_SECONDS, (deadline - began) / 2)
         at = await self.limiter.acquire(account, min(deadline - left, began + self.target.login_wait))
         waited = self.now() - began
-        self.watch.permit_wait.observe(waited)
+        self.stats.permit_wait.observe(waited)
         return Permit(at, deadline, waited)
 
     async def log_in(self, order: Order[SessionT], permit: Permit) -> SessionT:
@@ -187,7 +187,7 @@ class Upstream:
                 self.spoil()
 
     async def _log_in_once(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
-        with self._breaker.attempt(), self.watch.attempt(order.db_user):
+        with self._breaker.attempt(), self.stats.attempt(order.db_user):
             patience.on(Step.CONNECT)
             login = None
             left = deadline - self.now()
@@ -198,7 +198,7 @@ class Upstream:
                         patience.on(Step.CREDENTIALS)
                         await self.tokens.get(way.target.address, way.target.region, order.db_user)
                     patience.on(Step.CONNECT)
-                    login = order.make(way, patience.beside(PhaseTimer(self.watch.phases, self.now)))
+                    login = order.make(way, patience.beside(PhaseTimer(self.stats.phases, self.now)))
                     session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
                 if self.tunnel is not None and login is not None and login.step in (Step.CONNECT, Step.GREETING):
@@ -208,7 +208,7 @@ class Upstream:
                 raise await self._whereabouts.explained(exc) from exc
             if self.tunnel is not None:
                 self.tunnel.answered()
-        self.watch.certificate_expires = login.certificate_expires or self.watch.certificate_expires
+        self.stats.certificate_expires = login.certificate_expires or self.stats.certificate_expires
         return session
 
 

@@ -8,18 +8,18 @@ from ..errors.tree import Draining, Limited, LoginError
 from ..front.slots import LoginSlot, LoginSlots
 from ..logs import event
 from ..net.accept import Acceptance
-from ..net.sockets import BACKLOG, Listening, Peer, peer_of
+from ..net.sockets import BACKLOG, ListeningSocket, Peer, peer_of
 from ..net.stream import Stream
 
 log = logging.getLogger(__name__)
 
 
-class Listener:
+class Acceptor:
     """`run` accepts until it is cancelled; `start_session` gets each client and must release its slot."""
 
     def __init__(
         self,
-        listening: Listening,
+        listening: ListeningSocket,
         start_session: Callable[[Stream, Peer, LoginSlot], None],
         slots: LoginSlots,
         has_room: Callable[[], bool],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Config
-from ..stats.target import TargetWatch
+from ..stats.target import TargetStats
 from .hangup import Hangup
 from .systemd import LentSockets, Notifier
 
@@ -25,7 +25,7 @@ class Lifecycle:
     hangup: Hangup | None = None
     """None: SIGHUP is left as it is."""
     sockets: LentSockets = field(default_factory=LentSockets)
-    new_watch: Callable[[], TargetWatch] = TargetWatch
+    new_stats: Callable[[], TargetStats] = TargetStats
     """Makes what counts for one target."""
     configuration: str = ""
     """Where it is from, for the log's first line; empty: there is none."""

@@ -1,4 +1,4 @@
-"""Tells the log, once each, when a target goes down and when it is up. Asks the watches; dials nothing."""
+"""Tells the log, once each, when a target goes down and when it is up. Asks their statistics; dials nothing."""
 
 import logging
 import time
@@ -37,11 +37,11 @@ class Outages:
             self._look_at(name, route)
 
     def _look_at(self, name: str, route: Route) -> None:
-        upstream, watch = route.upstream, route.upstream.watch
-        health, _ = watch.health(breaker_open=upstream.breaker_open)
+        upstream, stats = route.upstream, route.upstream.stats
+        health, _ = stats.health(breaker_open=upstream.breaker_open)
         if health is Health.STARTING:
             return
-        db_user, latest = next(reversed(watch.attempts.items()))
+        db_user, latest = next(reversed(stats.attempts.items()))
         before, reason = self._told.get(name), "" if health is Health.READY else latest.reason
         if before is not None and (before.health, before.reason) == (health, reason):
             return
@@ -50,7 +50,7 @@ class Outages:
             health,
             reason,
             before.since if before is not None and is_still_down else self._wall(),
-            before.refused if before is not None and is_still_down else watch.refused.total(),
+            before.refused if before is not None and is_still_down else stats.refused.total(),
         )
         self._told[name] = now
         if health is Health.READY:
@@ -68,7 +68,7 @@ class Outages:
             endpoint=str(upstream.target.address),
             version=route.dialect.version() or None,
             down_seconds=None if before is None else round(self._wall() - before.since, 1),
-            logins_refused=None if before is None else upstream.watch.refused.total() - before.refused,
+            logins_refused=None if before is None else upstream.stats.refused.total() - before.refused,
         )
 
 

@@ -54,9 +54,9 @@ class Probe:
     def _is_due(self) -> bool:
         """The target is not ready, and nobody has tried it lately."""
         upstream = self._upstream
-        if upstream.watch.health(breaker_open=upstream.breaker_open)[0] is Health.READY:
+        if upstream.stats.health(breaker_open=upstream.breaker_open)[0] is Health.READY:
             return False
-        latest = max((attempt.at for attempt in upstream.watch.attempts.values()), default=0.0)
+        latest = max((attempt.at for attempt in upstream.stats.attempts.values()), default=0.0)
         tried = max(latest, self._retried_at)
         return not 0 <= self._wall() - tried < RECOVERY_SECONDS  # the clock may be set back
 

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..config import Listener as ListenerConfig
+from ..config import Config, Listener
 from ..config.values import AuthMode
 from ..dialect import Dialect
 from ..errors.tree import ConfigError, LoginError
@@ -27,13 +26,13 @@ from ..front.slots import LoginSlot, LoginSlots
 from ..front.tls import LocalTLS
 from ..logs import escaped, event
 from ..net.address import Address
-from ..net.sockets import Bind, Listening, Peer, SocketName, listen
+from ..net.sockets import Bind, ListeningSocket, Peer, SocketName, listen
 from ..net.stream import Stream
 from ..session.clients import Clients
 from ..session.relay import make_buffer
 from ..session.session import Session
-from ..stats.target import TargetWatch
-from .acceptor import Listener
+from ..stats.target import TargetStats
+from .acceptor import Acceptor
 from .budgets import LoginBudget
 from .descriptors import room_for_clients, room_for_waiting
 from .probe import Probe
@@ -60,7 +59,7 @@ class LastReload:
 class _Door:
     """One listener. What is behind it may change while it is open."""
 
-    listening: Listening
+    listening: ListeningSocket
     address: Address | Path
     target: str
     dialect: Dialect[Any]
@@ -77,7 +76,7 @@ class Service:
         self,
         config: Config,
         sockets: LentSockets | None = None,
-        new_watch: Callable[[], TargetWatch] = TargetWatch,
+        new_stats: Callable[[], TargetStats] = TargetStats,
     ) -> None:
         """Raises ConfigError."""
         self._config = config
@@ -90,8 +89,8 @@ class Service:
         self._max_clients = _room_for(config)
         self._slots = LoginSlots(most_waiting=room_for_waiting(self._max_clients))
         self._shared = Shared(Accounts(config.accounts), LoginGuard(), LiveSessions(), make_buffer())
-        self._new_watch = new_watch
-        self._wiring = wire(config, self.spawn, spawn_tunnel=self._spawn_tunnel, new_watch=new_watch)
+        self._new_stats = new_stats
+        self._wiring = wire(config, self.spawn, spawn_tunnel=self._spawn_tunnel, new_stats=new_stats)
         self.clients = Clients()
         self.last_reload: LastReload | None = None
         """None: there has been none since the start."""
@@ -133,7 +132,7 @@ class Service:
 
     def prepare(self, config: Config) -> Wiring:
         """The parts for `config`, for `reload`. Reads files, so it may block: for a thread. Raises ConfigError."""
-        return wire(config, self.spawn, self._wiring, spawn_tunnel=self._spawn_tunnel, new_watch=self._new_watch)
+        return wire(config, self.spawn, self._wiring, spawn_tunnel=self._spawn_tunnel, new_stats=self._new_stats)
 
     def reload(self, config: Config, wiring: Wiring) -> None:
         """Put `config` in force. No session ends; what has changed is true for new logins, COM_CHANGE_USER included.
@@ -159,7 +158,7 @@ class Service:
     def tell_again(self, *, at_once: bool = False) -> None:
         """Log how often errors came again; to be called from time to time."""
         for name, route in self._wiring.routes.items():
-            for login, times in route.upstream.watch.tell_again(at_once=at_once):
+            for login, times in route.upstream.stats.tell_again(at_once=at_once):
                 event(
                     log,
                     logging.WARNING,
@@ -235,9 +234,9 @@ class Service:
 
     # --- listeners ---
 
-    def _listen(self, wanted: Mapping[_DoorKey, ListenerConfig]) -> dict[_DoorKey, Listening]:
+    def _listen(self, wanted: Mapping[_DoorKey, Listener]) -> dict[_DoorKey, ListeningSocket]:
         """All or none. Raises ConfigError."""
-        opened: dict[_DoorKey, Listening] = {}
+        opened: dict[_DoorKey, ListeningSocket] = {}
         faults = []
         for key, listener in wanted.items():
             try:
@@ -252,7 +251,7 @@ class Service:
             raise ConfigError(faults)
         return opened
 
-    def _open(self, listener: ListenerConfig) -> Listening:
+    def _open(self, listener: Listener) -> ListeningSocket:
         """Raises OSError, ValueError."""
         if not isinstance(listener.bind, SocketName):
             return listen(listener.bind)
@@ -266,7 +265,7 @@ class Service:
             )
         return lent
 
-    def _open_doors(self, config: Config, wiring: Wiring, new: Mapping[_DoorKey, Listening]) -> None:
+    def _open_doors(self, config: Config, wiring: Wiring, new: Mapping[_DoorKey, ListeningSocket]) -> None:
         """Open the new ones, and set what is behind each."""
         for (key, listener), tls in zip(_keyed(config.listeners).items(), wiring.tls, strict=True):
             door, dialect = self._doors.get(key), wiring.routes[listener.target].dialect
@@ -275,7 +274,7 @@ class Service:
                 continue
             door = self._doors[key] = _Door(new[key], new[key].address, listener.target, dialect, tls, listener.auth)
             start, turn_away = self._starter(door), self._turner_away(door)
-            accepting = Listener(door.listening, start, self._slots, self._has_room, turn_away)
+            accepting = Acceptor(door.listening, start, self._slots, self._has_room, turn_away)
             door.task = self.spawn(accepting.run())
             event(log, logging.INFO, "listening", address=str(door.address), target=listener.target, tls=listener.tls)
 
@@ -345,7 +344,7 @@ def _room_for(config: Config) -> int:
     return room_for_clients(sum(target.max_sessions for target in config.targets.values()))
 
 
-def _keyed(listeners: Iterable[ListenerConfig]) -> dict[_DoorKey, ListenerConfig]:
+def _keyed(listeners: Iterable[Listener]) -> dict[_DoorKey, Listener]:
     seen: Counter[Bind] = Counter()
     keyed = {}
     for listener in listeners:

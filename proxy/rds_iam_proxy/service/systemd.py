@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ..net.sockets import Listening, SocketName
+from ..net.sockets import ListeningSocket, SocketName
 
 FIRST_DESCRIPTOR = 3
 UNNAMED = "unknown"
@@ -57,13 +57,13 @@ class LentSockets:
     def __init__(self, descriptors: Mapping[str, list[int]] | None = None) -> None:
         self._descriptors = dict(descriptors or {})
 
-    def lend(self, name: SocketName) -> Listening:
+    def lend(self, name: SocketName) -> ListeningSocket:
         """Raises ValueError that says what is wrong."""
         found = self._descriptors.get(name.name, [])
         if len(found) == 1:
             sock = socket.socket(fileno=os.dup(found[0]))
             sock.setblocking(False)
-            return Listening(sock, is_borrowed=True)
+            return ListeningSocket(sock, is_borrowed=True)
         if found:
             raise ValueError(f"{name}: {len(found)} sockets have this name; give each its own FileDescriptorName=")
         known = ", ".join(sorted(self._descriptors)) or "none at all"

@@ -25,7 +25,7 @@ from ..net.address import Address
 from ..postgres.dialect import ALPN_PROTOCOL, postgres
 from ..rds.tunnel.tunnel import Tunnel
 from ..rds.upstream import Upstream
-from ..stats.target import TargetWatch
+from ..stats.target import TargetStats
 from .budgets import BudgetKey, LoginBudget, identity_of, make_budget
 from .probe import Probe
 
@@ -62,7 +62,7 @@ class Wiring:
     trusts: dict[_TrustKey, Trust] = field(default_factory=dict)
     tokens: dict[Identity, TokenSource] = field(default_factory=dict)
     """Those of earlier configurations too: sessions that are open may still log in anew."""
-    watches: dict[_Place, TargetWatch] = field(default_factory=dict)
+    stats: dict[_Place, TargetStats] = field(default_factory=dict)
     dialects: dict[_Place, Dialect[Any]] = field(default_factory=dict)
     tunnels: dict[_TunnelKey, Tunnel] = field(default_factory=dict)
     upstreams: dict[_UpstreamKey, Upstream] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def wire(
     before: Wiring | None = None,
     *,
     spawn_tunnel: Spawn | None = None,
-    new_watch: Callable[[], TargetWatch] = TargetWatch,
+    new_stats: Callable[[], TargetStats] = TargetStats,
 ) -> Wiring:
     """The parts for `config`; `before`: those that run now. Changes nothing of them. Raises ConfigError."""
     before = before or Wiring()
@@ -89,7 +89,7 @@ def wire(
     budgets = kept(before.budgets, (key for _, _, key in keys.values()), make_budget)
     _warn_of_expiry(trust for key, trust in trusts.items() if key not in before.trusts)
     tokens = before.tokens | kept(before.tokens, map(identity_of, targets), TokenSource)
-    watches = kept(before.watches, map(_place, targets), lambda place: _watch(before, place, new_watch))
+    stats = kept(before.stats, map(_place, targets), lambda place: _stats(before, place, new_stats))
 
     def dialect(place: _Place) -> Dialect[Any]:
         return postgres() if place[-1] == "postgres" else mysql(place[1], greetings, spawn)
@@ -110,7 +110,7 @@ def wire(
             limiter=budgets[budget_key].limiter,
             tokens=tokens[identity_of(target)],
             trust=trusts[trust_key],
-            watch=watches[_place(target)],
+            stats=stats[_place(target)],
             tunnel=None if (way := _tunnel_key(target)) is None else tunnels[way],
         )
 
@@ -125,7 +125,7 @@ def wire(
         target.name: Route(upstreams[key], dialects[_place(target)], probes[probe_keys[target]])
         for target, key in keys.items()
     }
-    return Wiring(routes, tls, budgets, trusts, tokens, watches, dialects, tunnels, upstreams, probes)
+    return Wiring(routes, tls, budgets, trusts, tokens, stats, dialects, tunnels, upstreams, probes)
 
 
 def kept(before: Mapping[K, V], wanted: Iterable[K], make: Callable[[K], V]) -> dict[K, V]:
@@ -150,9 +150,9 @@ def _tunnel_key(target: Target) -> _TunnelKey | None:
     return target.tunnel, target.tunnel_idle, target.address, target.profile, target.region
 
 
-def _watch(before: Wiring, place: _Place, new_watch: Callable[[], TargetWatch]) -> TargetWatch:
+def _stats(before: Wiring, place: _Place, new_stats: Callable[[], TargetStats]) -> TargetStats:
     old = before.routes.get(place[0])
-    return new_watch() if old is None else old.upstream.watch.elsewhere()
+    return new_stats() if old is None else old.upstream.stats.elsewhere()
 
 
 def _trust_key(target: Target) -> _TrustKey:

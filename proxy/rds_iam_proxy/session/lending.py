@@ -48,7 +48,7 @@ class Lending(Generic[SessionT]):
             loan.leave()
             self._upstream.spoil(db_user=key.db_user)
             raise
-        self._upstream.watch.lent += 1
+        self._upstream.stats.lent += 1
         return loan
 
     async def first(self, key: Key | None, session: SessionT) -> Loan[SessionT] | None:
@@ -130,7 +130,7 @@ class Lending(Generic[SessionT]):
 
     def _count(self, exc: Exception) -> None:
         why = str(exc) if isinstance(exc, Unfit) else "closed"
-        self._upstream.watch.unfit[why] += 1
+        self._upstream.stats.unfit[why] += 1
 
 
 class Leaving:

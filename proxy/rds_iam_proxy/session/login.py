@@ -14,7 +14,7 @@ from ..front.arrival import Arrival
 from ..front.shared import Shared
 from ..logs import event, printable
 from ..stats.refused import RefusedLogin
-from ..stats.target import TargetWatch
+from ..stats.target import TargetStats
 
 CLIENT_LOGIN_SECONDS = 10.0
 """For the client, from its connection until its password is checked."""
@@ -39,13 +39,13 @@ class Stage(Enum):
 class ClientLogin:
     """The login of one connection, and each one after it that the protocol allows: `again`."""
 
-    def __init__(self, front: Front[Any], arrival: Arrival, shared: Shared, watch: TargetWatch) -> None:
+    def __init__(self, front: Front[Any], arrival: Arrival, shared: Shared, stats: TargetStats) -> None:
         self.stage = Stage.ASKED
         self.is_stopping = False
         self._front = front
         self._arrival = arrival
         self._shared = shared
-        self._watch = watch
+        self._stats = stats
         self._time_limit: asyncio.Timeout | None = None
         self._delay = 0.0  # seconds that a wrong answer waits for its reply
         self._is_told = False  # why it may not come in
@@ -145,7 +145,7 @@ class ClientLogin:
 
     def _log(self, error: LoginError, refusal: Refusal) -> None:
         user, peer = printable(self._front.user), self._arrival.peer
-        is_new = self._watch.refuse(RefusedLogin(user, str(peer), refusal.code, error.shown, error.again()))
+        is_new = self._stats.refuse(RefusedLogin(user, str(peer), refusal.code, error.shown, error.again()))
         event(
             log,
             logging.WARNING if is_new else logging.DEBUG,

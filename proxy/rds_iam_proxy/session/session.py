@@ -50,7 +50,7 @@ class Session(Generic[SessionT]):
         self._shared = shared
         self._front = dialect.front(arrival, shared)
         self._lending = Lending(upstream, dialect.cleaner)
-        self._login = ClientLogin(self._front, arrival, shared, upstream.watch)
+        self._login = ClientLogin(self._front, arrival, shared, upstream.stats)
         self._began = shared.now()
         self._greeted_late = 0.0  # seconds that the client's patience was used up before it could log in
         self._activity = Activity.LOGIN
@@ -59,7 +59,7 @@ class Session(Generic[SessionT]):
         self._permit: asyncio.Task[Permit] | None = None  # while it is waited for
         self._was_in = False
         self._farewell: LoginError | None = None
-        self._meter = Meter(upstream.watch, shared.now)
+        self._meter = Meter(upstream.stats, shared.now)
 
     # --- from outside ---
 
@@ -126,7 +126,7 @@ class Session(Generic[SessionT]):
         )
 
     def count_bytes(self) -> None:
-        """Tell the target's watch of the bytes since the last time."""
+        """Tell the target's stats of the bytes since the last time."""
         self._meter.tell()
 
     # --- its life ---
@@ -152,7 +152,7 @@ class Session(Generic[SessionT]):
         greeted_at = self._shared.now()
         self._greeted_late = greeted_at - self._began
         who = await self._login.authenticate()
-        self._upstream.watch.client_login.observe(self._shared.now() - greeted_at)
+        self._upstream.stats.client_login.observe(self._shared.now() - greeted_at)
         self._arrival.slot.release()
         if isinstance(who, Aside):
             await who.run(self._upstream)
@@ -195,7 +195,7 @@ class Session(Generic[SessionT]):
             loan.close()
             raise
         self._login.stage = Stage.IN
-        self._upstream.watch.accepted += 1
+        self._upstream.stats.accepted += 1
         self._loan = loan
         self._log_begin()
         return loan
@@ -315,7 +315,7 @@ class Session(Generic[SessionT]):
     # --- the log ---
 
     def _log_broken_off(self, exc: OSError) -> None:
-        self._upstream.watch.abandoned += 1
+        self._upstream.stats.abandoned += 1
         reason = "client left" if isinstance(exc, EndOfStream) else exc.strerror or type(exc).__name__
         asked = self._login.stage is Stage.ANSWERED
         level = logging.INFO if asked else logging.DEBUG  # a health check, or a port scan
@@ -337,7 +337,7 @@ class Session(Generic[SessionT]):
             closed_by=str(ending.by),
             why=ending.why,
         )
-        self._upstream.watch.ended[str(ending.by)] += 1
+        self._upstream.stats.ended[str(ending.by)] += 1
 
     def _who(self) -> dict[str, Any]:
         """What both lines of a session say: enough to find it in RDS's process list, and the client on its machine."""

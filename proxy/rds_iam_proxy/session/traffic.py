@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..stats.target import TargetWatch
+from ..stats.target import TargetStats
 from .relay import Relay
 from .view import SILENCE_SECONDS, Activity
 
@@ -11,13 +11,13 @@ from .view import SILENCE_SECONDS, Activity
 class Meter:
     """Reads the relay's own counters when it is asked: a chunk costs nothing, and no look at the clock either."""
 
-    def __init__(self, watch: TargetWatch, now: Callable[[], float]) -> None:
+    def __init__(self, stats: TargetStats, now: Callable[[], float]) -> None:
         self.relay: Relay | None = None
         """The one that runs."""
-        self._watch = watch
+        self._stats = stats
         self._now = now
         self._up = self._down = 0  # of relays that are over
-        self._told = (0, 0)  # what the target's watch knows of
+        self._told = (0, 0)  # what the target's stats knows of
         self._byte_count = -1  # at the last look
         self._quiet_since = 0.0
 
@@ -61,8 +61,8 @@ class Meter:
         return Activity.IDLE if (self.idle_seconds or 0.0) >= SILENCE_SECONDS else Activity.RUNNING
 
     def tell(self) -> None:
-        """Let the target's watch know of the bytes since the last time."""
+        """Let the target's stats know of the bytes since the last time."""
         up, down = self.bytes
-        self._watch.bytes_from_client += up - self._told[0]
-        self._watch.bytes_from_rds += down - self._told[1]
+        self._stats.bytes_from_client += up - self._told[0]
+        self._stats.bytes_from_rds += down - self._told[1]
         self._told = up, down

@@ -44,7 +44,7 @@ class Health(StrEnum):
 
 
 @dataclass(slots=True)
-class TargetWatch:
+class TargetStats:
     """One per target; it survives reloads."""
 
     wall: Callable[[], float] = field(default=time.time, repr=False)
@@ -75,7 +75,7 @@ class TargetWatch:
     certificate_expires: float | None = None
     """Of the certificate that RDS showed last; seconds since 1970."""
 
-    def elsewhere(self) -> "TargetWatch":
+    def elsewhere(self) -> "TargetStats":
         """For the same target at another address: what was learnt of the old one is not true of it."""
         return replace(self, attempts=OrderedDict(), last_login=None, certificate_expires=None)
 

@@ -10,7 +10,7 @@ from rds_iam_proxy.session.view import Activity
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase
 from rds_iam_proxy.stats.refused import RefusedLogin
-from rds_iam_proxy.stats.target import Health, TargetWatch
+from rds_iam_proxy.stats.target import Health, TargetStats
 
 NOW = 1_000_000.0
 RELOADED = LastReload(NOW - 5)
@@ -18,7 +18,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 def scrape(
-    watch: TargetWatch,
+    stats: TargetStats,
     *,
     name: str = "shop",
     health: Health = Health.READY,
@@ -28,7 +28,7 @@ def scrape(
     lag.observe(0.003)
     target = TargetNumbers(
         name=name,
-        watch=watch,
+        stats=stats,
         health=health,
         tunnel=None,
         breaker_open=False,
@@ -64,14 +64,14 @@ def of(**labels: str) -> Labels:
 
 
 def test_every_number_has_its_name() -> None:
-    watch = TargetWatch(wall=lambda: NOW, accepted=5, abandoned=1, bytes_from_client=10, bytes_from_rds=20)
-    watch.refuse(RefusedLogin("a", "127.0.0.1", 1040, "no", Limited("no-room")))
-    watch.ended["client"] += 4
-    watch.permit_wait.observe(0.2)
-    watch.phases[Phase.TLS].observe(0.004)
-    watch.attempted("demo_user", None)
-    watch.certificate_expires = NOW + 2 * metrics.DAY
-    found = scrape(watch)
+    stats = TargetStats(wall=lambda: NOW, accepted=5, abandoned=1, bytes_from_client=10, bytes_from_rds=20)
+    stats.refuse(RefusedLogin("a", "127.0.0.1", 1040, "no", Limited("no-room")))
+    stats.ended["client"] += 4
+    stats.permit_wait.observe(0.2)
+    stats.phases[Phase.TLS].observe(0.004)
+    stats.attempted("demo_user", None)
+    stats.certificate_expires = NOW + 2 * metrics.DAY
+    found = scrape(stats)
     expected = {
         ("ready", of()): 1,
         ("draining", of()): 0,
@@ -109,12 +109,12 @@ def test_every_number_has_its_name() -> None:
 
 
 def test_a_target_that_nobody_tried_is_neither_up_nor_down() -> None:
-    assert ("target_up", of(target="shop")) not in scrape(TargetWatch(), health=Health.STARTING)
-    assert scrape(TargetWatch(), health=Health.DOWN)[("target_up", of(target="shop"))] == 0
+    assert ("target_up", of(target="shop")) not in scrape(TargetStats(), health=Health.STARTING)
+    assert scrape(TargetStats(), health=Health.DOWN)[("target_up", of(target="shop"))] == 0
 
 
 def test_a_refused_reload_shows_and_none_shows_nothing() -> None:
-    refused = scrape(TargetWatch(), last_reload=LastReload(NOW, ("a fault",)))
+    refused = scrape(TargetStats(), last_reload=LastReload(NOW, ("a fault",)))
     assert refused[("last_reload_successful", of())] == 0
-    none = scrape(TargetWatch(), last_reload=None)
+    none = scrape(TargetStats(), last_reload=None)
     assert not any("reload" in name for name, _ in none)

@@ -1,4 +1,4 @@
-from rds_iam_proxy.aws.clock import ClockWatch
+from rds_iam_proxy.aws.clock import TokenClock
 
 
 class Clocks:
@@ -12,24 +12,24 @@ class Clocks:
 
 def test_time_that_passes_moves_nothing() -> None:
     clocks = Clocks()
-    watch = ClockWatch(wall=lambda: clocks.wall, boot=lambda: clocks.boot)
+    clock = TokenClock(wall=lambda: clocks.wall, boot=lambda: clocks.boot)
     clocks.pass_seconds(7200)  # asleep or not
-    assert watch.moved() == 0
-    assert watch.now() == clocks.wall
+    assert clock.moved() == 0
+    assert clock.now() == clocks.wall
 
 
 def test_a_clock_that_is_set_moves_until_it_was_right() -> None:
     clocks = Clocks()
-    watch = ClockWatch(wall=lambda: clocks.wall, boot=lambda: clocks.boot)
+    clock = TokenClock(wall=lambda: clocks.wall, boot=lambda: clocks.boot)
     clocks.wall -= 3600
     clocks.pass_seconds(5)
-    assert watch.moved() == -3600
-    watch.was_right()
-    assert watch.moved() == 0
+    assert clock.moved() == -3600
+    clock.was_right()
+    assert clock.moved() == 0
 
 
 def test_without_a_clock_that_counts_sleep_nothing_is_claimed() -> None:
     clocks = Clocks()
-    watch = ClockWatch(wall=lambda: clocks.wall, boot=None)
+    clock = TokenClock(wall=lambda: clocks.wall, boot=None)
     clocks.wall += 3600
-    assert watch.moved() == 0
+    assert clock.moved() == 0

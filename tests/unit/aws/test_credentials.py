@@ -13,7 +13,7 @@ import botocore.exceptions
 import pytest
 
 from rds_iam_proxy.aws.clock import boottime
-from rds_iam_proxy.aws.credentials import STATIC_LIFE, Identity, Signer, explain, quiet_boto
+from rds_iam_proxy.aws.credentials import STATIC_LIFE_SECONDS, Identity, Signer, explain, quiet_boto
 from rds_iam_proxy.errors.tree import CredentialsError
 from rds_iam_proxy.machine import Machine
 from rds_iam_proxy.net.address import Address
@@ -150,7 +150,7 @@ def test_credential_process_without_expiry_is_asked_again_after_a_minute(aws: AW
     assert access_key(signer) == "AKIAONE"
     path.write_text(json.dumps(answer | {"AccessKeyId": "AKIATWO"}))
     assert access_key(signer) == "AKIAONE"
-    now[0] += STATIC_LIFE
+    now[0] += STATIC_LIFE_SECONDS
     assert access_key(signer) == "AKIATWO"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rds_iam_proxy.aws.trust import RENEW_SECONDS, SESSION_LIFE, Trust
+from rds_iam_proxy.aws.trust import RENEW_SECONDS, SESSION_LIFE_SECONDS, Trust
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.net.make_certificate import Certificate, make_ca, make_server_certificate
 
@@ -198,7 +198,7 @@ def test_a_remembered_session_is_resumed_until_the_hour_is_over(ca_file: Path, t
     assert not first.session_reused
     trust.remember(first.session, reused=False)
 
-    clock.now += SESSION_LIFE - 1
+    clock.now += SESSION_LIFE_SECONDS - 1
     second = handshake(trust, server)
     assert second.session_reused
     trust.remember(second.session, reused=True)

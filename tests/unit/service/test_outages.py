@@ -11,7 +11,7 @@ from rds_iam_proxy.errors.tree import LoginError, Refused, Unreachable, Verdict
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.service.outages import Outages
 from rds_iam_proxy.service.wiring import Route
-from rds_iam_proxy.stats.target import TargetWatch
+from rds_iam_proxy.stats.target import TargetStats
 
 DOWN = Unreachable("unreachable", where="shop", why="Connection refused")
 ADDRESS = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
@@ -22,15 +22,15 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 1.8e9
-        self.watch = TargetWatch(wall=lambda: self.now)
+        self.stats = TargetStats(wall=lambda: self.now)
         self._outages = Outages(wall=lambda: self.now)
-        upstream = SimpleNamespace(watch=self.watch, breaker_open=False, target=SimpleNamespace(address=ADDRESS))
+        upstream = SimpleNamespace(stats=self.stats, breaker_open=False, target=SimpleNamespace(address=ADDRESS))
         dialect = SimpleNamespace(version=lambda: "8.4.3")
         self.routes = {"shop": cast(Route, SimpleNamespace(upstream=upstream, dialect=dialect))}
 
     def attempt(self, error: LoginError | None, *, after: float = 1.0) -> None:
         self.now += after
-        self.watch.attempted("batch", error)
+        self.stats.attempted("batch", error)
         self.look()
 
     def look(self) -> None:
@@ -59,7 +59,7 @@ def test_down_and_up_are_a_line_each(caplog: pytest.LogCaptureFixture) -> None:
     ((event, fields),) = told(caplog)
     assert (event, fields["reason"], fields["db_user"]) == ("target down", "unreachable", "batch")
     assert "Connection refused" in fields["text"]
-    bench.watch.refused["unreachable"] += 3
+    bench.stats.refused["unreachable"] += 3
     bench.attempt(None, after=15)
     ((event, fields),) = told(caplog)
     assert (event, fields["down_seconds"], fields["logins_refused"]) == ("target up", 30.0, 3)

@@ -27,7 +27,7 @@ from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.session.relay import make_buffer
 from rds_iam_proxy.session.session import Session
 from rds_iam_proxy.session.view import Activity
-from rds_iam_proxy.stats.target import TargetWatch
+from rds_iam_proxy.stats.target import TargetStats
 from virtual_time import VirtualTimeLoop, run
 
 ADDRESS = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
@@ -266,7 +266,7 @@ class FakeUpstream:
     target = Target("shop", ADDRESS, ADDRESS, "eu-central-1")
 
     def __init__(self, script: Script, streams: Iterator[FakeStream]) -> None:
-        self.watch = TargetWatch()
+        self.stats = TargetStats()
         self.now = asyncio.get_running_loop().time
         self.pool: Pool[FakeRDS] = Pool(None if script.kind is None else BOUNDS, self.now)
         self.breaker_open = False
@@ -387,7 +387,7 @@ def test_client_that_leaves_while_it_waits_gives_its_place_back() -> None:
         assert play.activity() is Activity.WAITING
         play.client.leave()
         await asyncio.wait({play.life})
-        assert play.upstream.watch.abandoned == 1
+        assert play.upstream.stats.abandoned == 1
 
     assert played(leaves) == IN[:5]
 
@@ -418,7 +418,7 @@ def test_session_that_is_ended_hears_why_between_two_commands() -> None:
         await play.until("relay")
         assert play.session.end(Ended("session-stopped"), "the proxy stops")
         await asyncio.wait({play.life})
-        assert play.upstream.watch.ended == {"proxy": 1}
+        assert play.upstream.stats.ended == {"proxy": 1}
 
     farewell = ["RDS is told goodbye", "RDS closed", "client gets session-stopped", "client is seen off"]
     assert played(ends) == [*IN, *farewell]
@@ -473,7 +473,7 @@ def test_client_whose_next_login_fails_is_told_and_its_session_is_over() -> None
         play.script.right = False
         play.client.put(b"again")
         await asyncio.wait({play.life})
-        assert play.upstream.watch.ended == {"proxy": 1}
+        assert play.upstream.stats.ended == {"proxy": 1}
 
     told = ["RDS closed", "client gets wrong-password", "client is seen off"]
     assert played(changes) == [*IN, "asked again", "answer read", "verified", *told]
@@ -533,8 +533,8 @@ def test_activity_is_what_it_does() -> None:
 def test_client_that_hangs_up_before_its_answer_is_no_failure() -> None:
     async def looks(play: Play) -> None:
         await asyncio.wait({play.life})
-        assert play.upstream.watch.abandoned == 1
-        assert not play.upstream.watch.refused
+        assert play.upstream.stats.abandoned == 1
+        assert not play.upstream.stats.refused
 
     assert played(looks, at_answer=EndOfStream("closed")) == ["greeted", "answer read"]
 
@@ -617,7 +617,7 @@ def test_nothing_is_lent_where_there_is_no_token() -> None:
         play.script.at_token = Limited("no-room")
         play.come()
         await asyncio.wait({play.life})
-        assert play.upstream.watch.lent == 0
+        assert play.upstream.stats.lent == 0
 
     told = ["client gets no-room", "client is seen off"]
     assert played(loses_credentials, kind="same") == [*LEARNT, "cleaned", *LENT[:5], *GOODBYE, *told]

@@ -8,7 +8,7 @@ from rds_iam_proxy.rds.login import Step
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase, PhaseTimer
 from rds_iam_proxy.stats.refused import UNTOLD_SECONDS, RefusedLogin
-from rds_iam_proxy.stats.target import MAX_DB_USERS, MAX_ERRORS, Health, TargetWatch
+from rds_iam_proxy.stats.target import MAX_DB_USERS, MAX_ERRORS, Health, TargetStats
 
 REFUSED = Refused("passed-on", Verdict.PASSED_ON, 1045, "28000", answer="no")
 
@@ -32,8 +32,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def watch(clock: Clock) -> TargetWatch:
-    return TargetWatch(wall=clock)
+def stats(clock: Clock) -> TargetStats:
+    return TargetStats(wall=clock)
 
 
 def test_a_histogram_counts_what_is_not_above_each_bound() -> None:
@@ -48,111 +48,111 @@ def test_every_step_at_rds_but_the_last_has_its_phase() -> None:
     assert {step.name for step in Step} == {"PERMIT", *Phase.__members__, "DONE"}
 
 
-def test_each_phase_gets_its_own_time(clock: Clock, watch: TargetWatch) -> None:
-    timer = PhaseTimer(watch.phases, clock)
+def test_each_phase_gets_its_own_time(clock: Clock, stats: TargetStats) -> None:
+    timer = PhaseTimer(stats.phases, clock)
     for step, seconds in ((Step.GREETING, 1.0), (Step.TLS, 2.0), (Step.DONE, 4.0)):
         clock.time += seconds
         timer(step)
-    assert {phase: found.total for phase, found in watch.phases.items() if found.count} == {
+    assert {phase: found.total for phase, found in stats.phases.items() if found.count} == {
         Phase.CONNECT: 1.0,
         Phase.GREETING: 2.0,
         Phase.TLS: 4.0,
     }
 
 
-def test_a_target_nobody_has_tried_is_starting(watch: TargetWatch) -> None:
-    assert watch.health(breaker_open=False)[0] is Health.STARTING
+def test_a_target_nobody_has_tried_is_starting(stats: TargetStats) -> None:
+    assert stats.health(breaker_open=False)[0] is Health.STARTING
 
 
 @pytest.mark.parametrize(
     "error", [Unreachable("cname-unknown", host="db"), CredentialsError("credentials-too-late", seconds=1.0)]
 )
 def test_a_target_that_nobody_can_reach_is_down_until_a_login_works(
-    watch: TargetWatch, error: Unreachable | CredentialsError
+    stats: TargetStats, error: Unreachable | CredentialsError
 ) -> None:
-    watch.attempted("alice", None)
-    watch.attempted("bob", error)
-    assert watch.health(breaker_open=False) == (Health.DOWN, error.text)
-    watch.attempted("alice", None)
-    assert watch.health(breaker_open=False)[0] is Health.READY
+    stats.attempted("alice", None)
+    stats.attempted("bob", error)
+    assert stats.health(breaker_open=False) == (Health.DOWN, error.text)
+    stats.attempted("alice", None)
+    assert stats.health(breaker_open=False)[0] is Health.READY
 
 
-def test_a_target_that_refuses_everybody_is_not_ready(watch: TargetWatch) -> None:
-    watch.attempted("alice", REFUSED)
-    assert watch.health(breaker_open=False) == (Health.REFUSED, "no")
+def test_a_target_that_refuses_everybody_is_not_ready(stats: TargetStats) -> None:
+    stats.attempted("alice", REFUSED)
+    assert stats.health(breaker_open=False) == (Health.REFUSED, "no")
 
 
-def test_one_refused_user_does_not_make_a_target_unready(watch: TargetWatch) -> None:
-    watch.attempted("alice", None)
-    watch.attempted("bob", REFUSED)
-    health, why = watch.health(breaker_open=False)
+def test_one_refused_user_does_not_make_a_target_unready(stats: TargetStats) -> None:
+    stats.attempted("alice", None)
+    stats.attempted("bob", REFUSED)
+    health, why = stats.health(breaker_open=False)
     assert health is Health.READY
     assert why == "but the last login failed: no"
 
 
-def test_our_own_limits_say_nothing_about_the_target(watch: TargetWatch) -> None:
-    watch.attempted("alice", None)
-    watch.attempted("alice", Limited("no-room"))
-    assert watch.health(breaker_open=False) == (Health.READY, "")
+def test_our_own_limits_say_nothing_about_the_target(stats: TargetStats) -> None:
+    stats.attempted("alice", None)
+    stats.attempted("alice", Limited("no-room"))
+    assert stats.health(breaker_open=False) == (Health.READY, "")
 
 
-def test_an_attempt_that_is_broken_off_counts_as_none(watch: TargetWatch) -> None:
-    with pytest.raises(KeyboardInterrupt), watch.attempt("alice"):
+def test_an_attempt_that_is_broken_off_counts_as_none(stats: TargetStats) -> None:
+    with pytest.raises(KeyboardInterrupt), stats.attempt("alice"):
         raise KeyboardInterrupt
-    assert not watch.attempts
+    assert not stats.attempts
 
 
-def test_what_is_remembered_is_bounded(watch: TargetWatch) -> None:
+def test_what_is_remembered_is_bounded(stats: TargetStats) -> None:
     for number in range(2 * MAX_DB_USERS):
-        watch.attempted(f"user {number}", None)
-        watch.refuse(refused_login(f"user {number}"))
-    assert len(watch.attempts) == MAX_DB_USERS
-    assert len(watch.errors) == MAX_ERRORS
-    assert watch.refused["timeout"] == 2 * MAX_DB_USERS
+        stats.attempted(f"user {number}", None)
+        stats.refuse(refused_login(f"user {number}"))
+    assert len(stats.attempts) == MAX_DB_USERS
+    assert len(stats.errors) == MAX_ERRORS
+    assert stats.refused["timeout"] == 2 * MAX_DB_USERS
 
 
-def test_repeated_errors_are_counted_and_come_last(clock: Clock, watch: TargetWatch) -> None:
+def test_repeated_errors_are_counted_and_come_last(clock: Clock, stats: TargetStats) -> None:
     one, other = (refused_login(user) for user in ("a", "b"))
     for key in (one, other, one):
         clock.time += 1
-        watch.refuse(key)
-    seen = list(watch.errors.values())
+        stats.refuse(key)
+    seen = list(stats.errors.values())
     assert [found.latest for found in seen] == [other, one]
     assert (seen[1].count, seen[1].first_at, seen[1].last_at) == (2, 1001.0, 1003.0)
 
 
-def test_errors_that_differ_in_numbers_only_are_one_with_the_latest_text(watch: TargetWatch) -> None:
+def test_errors_that_differ_in_numbers_only_are_one_with_the_latest_text(stats: TargetStats) -> None:
     for seconds in (8.0, 7.5):
-        watch.refuse(refused_login("a", CredentialsError("credentials-too-late", seconds=seconds)))
-    (seen,) = watch.errors.values()
+        stats.refuse(refused_login("a", CredentialsError("credentials-too-late", seconds=seconds)))
+    (seen,) = stats.errors.values()
     assert (seen.count, seen.latest.error.values) == (2, {"seconds": 7.5})
     for host in ("db-1", "db-2"):
-        watch.refuse(refused_login("a", Unreachable("cname-unknown", host=host)))
-    assert len(watch.errors) == 3, "a number in a name is no measure"
+        stats.refuse(refused_login("a", Unreachable("cname-unknown", host=host)))
+    assert len(stats.errors) == 3, "a number in a name is no measure"
 
 
-def test_log_tells_an_error_once_and_then_how_often_it_came_again(clock: Clock, watch: TargetWatch) -> None:
+def test_log_tells_an_error_once_and_then_how_often_it_came_again(clock: Clock, stats: TargetStats) -> None:
     one, other = (refused_login(user) for user in ("a", "b"))
-    assert [watch.refuse(error) for error in (one, one, other, one)] == [True, False, True, False]
-    assert watch.tell_again() == [], "not before the time is up"
+    assert [stats.refuse(error) for error in (one, one, other, one)] == [True, False, True, False]
+    assert stats.tell_again() == [], "not before the time is up"
     clock.time += UNTOLD_SECONDS
-    assert watch.tell_again() == [(one, 2)]
-    assert not watch.refuse(one), "a storm is one line a minute"
-    assert watch.tell_again(at_once=True) == [(one, 1)]
-    assert watch.tell_again(at_once=True) == []
+    assert stats.tell_again() == [(one, 2)]
+    assert not stats.refuse(one), "a storm is one line a minute"
+    assert stats.tell_again(at_once=True) == [(one, 1)]
+    assert stats.tell_again(at_once=True) == []
     clock.time += UNTOLD_SECONDS
-    assert watch.refuse(one)
+    assert stats.refuse(one)
     clock.time -= 1
-    assert watch.refuse(one), "the clock was set back"
+    assert stats.refuse(one), "the clock was set back"
 
 
-def test_count_of_an_error_that_is_forgotten_is_still_told(watch: TargetWatch) -> None:
+def test_count_of_an_error_that_is_forgotten_is_still_told(stats: TargetStats) -> None:
     first = refused_login("first")
-    assert [watch.refuse(first), watch.refuse(first)] == [True, False]
+    assert [stats.refuse(first), stats.refuse(first)] == [True, False]
     for number in range(MAX_ERRORS):
-        assert watch.refuse(refused_login(f"user {number}"))
-    assert watch.tell_again() == [(first, 1)]
-    assert watch.tell_again() == []
+        assert stats.refuse(refused_login(f"user {number}"))
+    assert stats.tell_again() == [(first, 1)]
+    assert stats.tell_again() == []
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,12 @@ def test_the_program_is_read_from_the_attributes(attributes: bytes | None, progr
 
 
 def test_unknown_users_do_not_push_another_error_out() -> None:
-    watch = TargetWatch(wall=lambda: 1.8e9)
+    stats = TargetStats(wall=lambda: 1.8e9)
     real = refused_login("batch", Limited("no-room"))
-    watch.refuse(real)
+    stats.refuse(real)
     for number in range(MAX_ERRORS + 10):
-        watch.refuse(refused_login(f"user {number}"))
-    assert len(watch.errors) == MAX_ERRORS
-    assert real.same in watch.errors
-    watch.refuse(real)
-    assert watch.errors[real.same].count == 2
+        stats.refuse(refused_login(f"user {number}"))
+    assert len(stats.errors) == MAX_ERRORS
+    assert real.same in stats.errors
+    stats.refuse(real)
+    assert stats.errors[real.same].count == 2

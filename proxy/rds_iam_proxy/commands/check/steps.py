@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...aws.clock import ClockWatch
+from ...aws.clock import TokenClock
 from ...aws.tokens import TokenSource
 from ...aws.trust import Trust
 from ...config import Target
@@ -87,7 +87,7 @@ async def log_in(
         if step is Step.TOKEN_REQUEST and login.tls is not None:
             seen.tls_version, seen.chain = login.tls.version() or "", verified_chain(login.tls)
 
-    login = login_of(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user, on_step)
+    login = login_of(Way(target, trust, tokens, TokenClock(), Dialler()), db_user, on_step)
     failure: LoginError | None = None
     try:
         async with asyncio.timeout(target.login_timeout):

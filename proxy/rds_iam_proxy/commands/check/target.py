@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ...aws.clock import ClockWatch
+from ...aws.clock import TokenClock
 from ...aws.credentials import Identity, Signed, Signer
 from ...aws.sources import Source, sources
 from ...aws.tokens import TokenSource
@@ -243,7 +243,7 @@ async def _log_in(
 
 async def _who(target: Target, db_user: str, tokens: TokenSource, trust: Trust) -> str:
     if target.engine == "postgres":
-        return await query.postgres_user(Way(target, trust, tokens, ClockWatch(), Dialler()), db_user)
+        return await query.postgres_user(Way(target, trust, tokens, TokenClock(), Dialler()), db_user)
     token = await tokens.get(target.address, target.region, db_user)
     return await in_thread(
         lambda: query.current_user(target, db_user, token.value, trust.context), 2.0 * query.SECONDS, "check"

@@ -29,7 +29,8 @@ FIRST_ADMIN_PORT = 9090
 
 _TARGET = "demo"
 _PROFILE = "rds-iam-proxy-demo"
-_DRAIN_TIMEOUT = 2.0  # seconds; nothing here is worth waiting for
+_DRAIN_SECONDS = 2.0
+"""Nothing here is worth waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def _config(rds: Any, places: tuple[Address, Address], password: str, db_user: s
         targets={_TARGET: target},
         listeners=(Listener(listen, _TARGET),),
         accounts=(account,),
-        drain_timeout=_DRAIN_TIMEOUT,
+        drain_timeout=_DRAIN_SECONDS,
         admin=Admin(page),
     )
 

@@ -15,9 +15,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import quote, unquote
 
-MAX_TOKEN = 64 * 1024  # bytes; RDS's own limit is not documented, tokens with session tokens have 1 to 3 kB
-MAX_AGE = 900  # seconds; also the largest X-Amz-Expires
-MAX_CLOCK_SKEW = 300  # seconds that a token may come from the future, as other AWS services allow
+MAX_TOKEN_BYTES = 64 * 1024
+"""RDS's own limit is not documented; tokens with session tokens have 1 to 3 kB."""
+
+MAX_AGE_SECONDS = 900
+"""Also the largest X-Amz-Expires."""
+
+MAX_CLOCK_SKEW_SECONDS = 300
+"""So far may a token come from the future, as other AWS services allow."""
 
 _SERVICE = "rds-db"
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -112,8 +117,8 @@ class TokenCheck:
 
 
 def _split(token: bytes) -> tuple[str, dict[str, str]]:
-    if len(token) > MAX_TOKEN:
-        raise TokenRefused(Reason.INVALID, f"longer than {MAX_TOKEN} bytes")
+    if len(token) > MAX_TOKEN_BYTES:
+        raise TokenRefused(Reason.INVALID, f"longer than {MAX_TOKEN_BYTES} bytes")
     try:
         text = token.decode("ascii")
         host_port, query = text.split("/?", 1)
@@ -135,11 +140,11 @@ def _signed_at(parameters: dict[str, str]) -> datetime.datetime:
 
 
 def _check_age(age: float, expires: str) -> None:
-    if not (expires.isascii() and expires.isdigit() and len(expires) <= 6 and 0 < int(expires) <= MAX_AGE):
-        raise TokenRefused(Reason.INVALID, f"X-Amz-Expires is not between 1 and {MAX_AGE}")
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= 6 and 0 < int(expires) <= MAX_AGE_SECONDS):
+        raise TokenRefused(Reason.INVALID, f"X-Amz-Expires is not between 1 and {MAX_AGE_SECONDS}")
     if age > int(expires):
         raise TokenRefused(Reason.EXPIRED, f"signed {age:.0f} s ago")
-    if age < -MAX_CLOCK_SKEW:
+    if age < -MAX_CLOCK_SKEW_SECONDS:
         raise TokenRefused(Reason.INVALID, f"signed {-age:.0f} s in the future")
 
 
