@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from running_proxy import PASSWORD, USER, config_text, start_proxy
+from kit.running_proxy import PASSWORD, USER, config_text, start_proxy
 from servers.postgres_accounts import DATABASE, PLAIN_PASSWORD, PLAIN_USER
 from servers.postgres_server import PostgresServer, start_postgres
 

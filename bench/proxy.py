@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.running_proxy import PASSWORD, ROOT, USER, clean_environment, without_uvloop
 from rds_iam_proxy.net.make_certificate import make_server_certificate
-from running_proxy import PASSWORD, ROOT, USER, clean_environment, without_uvloop
 from servers.real_server import RealServer
 
 from .process import free_port, started, wait_until_listening

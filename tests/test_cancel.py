@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from running_proxy import PASSWORD, USER, config_text, start_proxy
+from kit.running_proxy import PASSWORD, USER, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.trees import cli_command
 from test_command_shapes import Sleeper, wait_until_sleeping

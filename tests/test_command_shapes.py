@@ -14,8 +14,8 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT, COMMAND
 
+from kit.running_proxy import USER, RunningProxy, config_text, start_proxy
 from mysql_wire.packet import frame
-from running_proxy import USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.tokens import connect_directly
 

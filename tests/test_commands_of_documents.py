@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from running_proxy import clean_environment
+from kit.running_proxy import clean_environment
 from servers.errors import Unavailable
 from servers.real_server import RealServer, start_server
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from kit.plain_client import Outcome, log_in, read_packet
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from mysql_wire.capabilities import LOGIN_CAPABILITIES
 from mysql_wire.constants import Capability, MariaDBCapability
 from mysql_wire.handshake import HandshakeResponse41, HandshakeV10, LoginRequest, ssl_request
 from mysql_wire.packet import frame
 from mysql_wire.passwords import sha2_scramble
-from plain_client import Outcome, log_in, read_packet
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.trees import cli_command
 

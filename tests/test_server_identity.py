@@ -5,8 +5,8 @@ import contextlib
 import pymysql
 import pytest
 
-from forwarder import forwarder
-from running_proxy import RunningProxy, config_text, start_proxy
+from kit.forwarder import forwarder
+from kit.running_proxy import RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
 

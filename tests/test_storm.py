@@ -5,8 +5,8 @@ import collections
 
 import pytest
 
-from plain_client import Outcome, log_in, query
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
+from kit.plain_client import Outcome, log_in, query
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.server_log import most_in_a_second
 

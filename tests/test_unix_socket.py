@@ -14,7 +14,7 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
 ME = pwd.getpwuid(os.geteuid()).pw_name

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from admin.ground import running_rds
+from kit.admin import running_rds
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 
 

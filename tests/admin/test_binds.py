@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from admin.ground import Admin, RunningProxy, account_text, eventually, target_text
+from kit.admin import Admin, RunningProxy, account_text, eventually, target_text
+from kit.running_proxy import start_proxy
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.net.address import Address
-from running_proxy import start_proxy
 from servers.settings import AccessKey
 
 TEXT = """

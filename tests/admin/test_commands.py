@@ -14,7 +14,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from admin.ground import (
+from kit.admin import (
     HOSTILE,
     Admin,
     RunningProxy,
@@ -23,8 +23,8 @@ from admin.ground import (
     proxy_with_admin,
     target_text,
 )
+from kit.running_proxy import MODULE, clean_environment
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from running_proxy import MODULE, clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from admin.ground import Admin, eventually, running_rds
+from kit.admin import Admin, eventually, running_rds
+from kit.running_proxy import start_serve
 from rds_iam_proxy.config import Admin as Configured
 from rds_iam_proxy.config import Config
 from rds_iam_proxy.config.flags import Flag
 from rds_iam_proxy.config.load import from_file
 from rds_iam_proxy.errors.tree import ConfigError
 from rds_iam_proxy.net.address import Address
-from running_proxy import start_serve
 from servers.settings import AccessKey
 
 REST = """

@@ -10,8 +10,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from admin.ground import account_text, eventually, proxy_with_admin, running_rds, target_text
-from forwarder import forwarder
+from kit.admin import account_text, eventually, proxy_with_admin, running_rds, target_text
+from kit.forwarder import forwarder
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS, Refusal
 from rds_iam_proxy.net.address import Address
 

@@ -12,7 +12,7 @@ import pymysql
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from admin.ground import (
+from kit.admin import (
     HOSTILE,
     PASSWORD,
     Admin,

@@ -11,8 +11,7 @@ import pymysql
 import pytest
 from playwright.sync_api import Page, expect
 
-from admin.browser import DESKTOP, PHONE, Scheme, need_chromium, open_page
-from admin.ground import (
+from kit.admin import (
     HOSTILE,
     PASSWORD,
     Admin,
@@ -23,6 +22,7 @@ from admin.ground import (
     running_rds,
     target_text,
 )
+from kit.browser import DESKTOP, PHONE, Scheme, need_chromium, open_page
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from rds_iam_proxy.net.address import Address
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aws.home import Home
-from aws.local_aws import LocalAWS, local_aws
+from kit.aws_home import Home
+from kit.local_aws import LocalAWS, local_aws
 from servers.fixtures import ServerPool
 from servers.real_server import RealServer
 

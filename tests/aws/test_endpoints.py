@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from aws.home import Home
-from aws.login import assert_login, ports_of, refusal, two_targets
-from aws.own_dns import OwnDNS, own_dns
-from forwarder import forwarder
+from kit.aws_home import Home
+from kit.aws_login import assert_login, ports_of, refusal, two_targets
+from kit.forwarder import forwarder
+from kit.own_dns import OwnDNS, own_dns
+from kit.running_proxy import RunningProxy, clean_environment, config_text, serve_command, start_proxy
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import RunningProxy, clean_environment, config_text, serve_command, start_proxy
 from servers.real_server import RealServer
 
 CNAME = "db.example.com"

@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from aws.home import Home
-from aws.local_aws import LocalAWS
-from aws.login import SSO_CONFIG, assert_login, ports_of, proxy_with, refusal, two_targets
+from kit.aws_home import Home
+from kit.aws_login import SSO_CONFIG, assert_login, ports_of, proxy_with, refusal, two_targets
+from kit.local_aws import LocalAWS
+from kit.running_proxy import start_proxy
 from rds_iam_proxy.machine import Machine, this_machine
-from running_proxy import start_proxy
 from servers.real_server import RealServer, make_key
 
 HANGS = "#!{python}\nimport os, signal\nopen({seen!r}, 'a').write(str(os.getpid()) + ' ')\nsignal.pause()\n"

@@ -1,9 +1,9 @@
 """Each source of credentials, through to a login at a real server that knows only the key of that source."""
 
-from aws.home import Home
-from aws.local_aws import CONTAINER_PATH, CONTAINER_TOKEN, LocalAWS, Role
-from aws.login import ACCOUNT, SSO_CONFIG, assert_login, proxy_with
-from running_proxy import config_text, start_proxy
+from kit.aws_home import Home
+from kit.aws_login import ACCOUNT, SSO_CONFIG, assert_login, proxy_with
+from kit.local_aws import CONTAINER_PATH, CONTAINER_TOKEN, LocalAWS, Role
+from kit.running_proxy import config_text, start_proxy
 from servers.real_server import RealServer, make_key
 from servers.settings import AccessKey
 

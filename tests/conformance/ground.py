@@ -11,8 +11,8 @@ from typing import Any
 import pymysql
 
 from conformance.script import INFILE_TEXT, SCHEMA, Side
+from kit.running_proxy import RunningProxy, start_serve
 from mysql_wire.passwords import Verifier
-from running_proxy import RunningProxy, start_serve
 from servers.accounts import IAM_USERS
 from servers.real_server import RealServer
 

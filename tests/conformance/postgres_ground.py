@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance.postgres_script import COPY_LINE, COPY_LINES
 from conformance.script import Side
-from running_proxy import RunningProxy, start_serve
+from kit.running_proxy import RunningProxy, start_serve
 from servers.postgres_accounts import IAM_USERS
 from servers.postgres_server import PostgresServer
 from servers.tokens import server_token

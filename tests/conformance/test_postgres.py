@@ -12,8 +12,8 @@ from conformance.postgres_ground import postgres_ground
 from conformance.postgres_script import postgres_checks
 from conformance.postgres_steps import DRIVERS, PSYCOPG, Place
 from conformance.report import faults
+from kit.running_proxy import PASSWORD, USER, RunningProxy
 from postgres.conftest import no_check, postgres_proxy
-from running_proxy import PASSWORD, USER, RunningProxy
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer
 from servers.tokens import server_token

@@ -11,8 +11,8 @@ import pymysql
 import pytest
 from pymysql.connections import Connection
 
-from e2e.raw_client import Error, refusal
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
+from kit.raw_client import Error, refusal
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.errors import Unavailable
 from servers.real_server import RealServer
 from servers.releases import RELEASES

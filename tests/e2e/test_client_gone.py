@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from admin.ground import Admin
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
+from kit.admin import Admin
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
 GONE_SECONDS = 6.0

@@ -15,9 +15,9 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
 from e2e.conftest import running
-from e2e.raw_client import NATIVE, SHA2, RawClient
-from e2e.statements import Statement
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
+from kit.raw_client import NATIVE, SHA2, RawClient
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
+from kit.statements import Statement
 from servers.real_server import RealServer
 from servers.tokens import connect_directly
 

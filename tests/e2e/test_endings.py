@@ -12,10 +12,10 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
-from e2e.fake_server import FakeServer, fake_server
-from e2e.raw_client import COM_QUERY, RawClient, Refusal, login_payload
+from kit.fake_server import FakeServer, fake_server
+from kit.raw_client import COM_QUERY, RawClient, Refusal, login_payload
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer, make_key
 
 AT_ONCE = 8.0  # seconds: less than any time limit of the proxy

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import refused_once, running
-from e2e.fake_server import (
+from kit.fake_server import (
     HOST,
     OK,
     WITHOUT_TLS,
@@ -18,9 +18,9 @@ from e2e.fake_server import (
     read_packet,
     tls_context,
 )
-from e2e.raw_client import packet, refusal
+from kit.raw_client import packet, refusal
+from kit.running_proxy import PASSWORD, USER, config_text
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
-from running_proxy import PASSWORD, USER, config_text
 from servers.real_server import make_key
 
 CA = make_ca("CA of a fake server")

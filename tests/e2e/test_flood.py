@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.raw_client import COM_QUERY, USUAL, RawClient, packet
-from running_proxy import PASSWORD, USER, RunningProxy
+from kit.raw_client import COM_QUERY, USUAL, RawClient, packet
+from kit.running_proxy import PASSWORD, USER, RunningProxy
 
 SECONDS = 3.0
 PING_SECONDS = 0.25

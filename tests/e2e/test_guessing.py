@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from e2e.raw_client import Error, RawClient, Refusal, refusal
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
+from kit.raw_client import Error, RawClient, Refusal, refusal
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
 pytestmark = pytest.mark.alone

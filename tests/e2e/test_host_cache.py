@@ -9,9 +9,9 @@ from pathlib import Path
 from pymysql.cursors import DictCursor
 
 from e2e.conftest import running
-from e2e.fake_server import FakeServer, fake_server
-from e2e.raw_client import RawClient, login_payload, packet, refusal
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
+from kit.fake_server import FakeServer, fake_server
+from kit.raw_client import RawClient, login_payload, packet, refusal
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 from servers.settings import AccessKey
 

@@ -12,11 +12,11 @@ import pymysql
 import pytest
 
 from e2e.conftest import eventually_connected, refused_once, running
-from e2e.fake_server import FakeServer, fake_server
-from e2e.raw_client import NATIVE, SHA2, Error, RawClient, Refusal, refusal
+from kit.fake_server import FakeServer, fake_server
+from kit.raw_client import NATIVE, SHA2, Error, RawClient, Refusal, refusal
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from rds_iam_proxy.machine import Machine, this_machine
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 from servers.tokens import connect_directly
 

@@ -12,10 +12,10 @@ import pymysql
 import pytest
 
 from e2e.conftest import MORE_ACCOUNTS, running
-from e2e.fake_server import after_token, error, fake_server
-from e2e.raw_client import COM_QUERY, NATIVE, SHA2, RawClient, packet, refusal, scramble
+from kit.fake_server import after_token, error, fake_server
+from kit.raw_client import COM_QUERY, NATIVE, SHA2, RawClient, packet, refusal, scramble
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer, make_key
 from servers.settings import AccessKey
 

@@ -17,7 +17,7 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean, eventually_connected
-from running_proxy import PASSWORD, USER, clean_environment, config_text, serve_command, start_serve
+from kit.running_proxy import PASSWORD, USER, clean_environment, config_text, serve_command, start_serve
 from servers.real_server import RealServer
 from servers.settings import AccessKey
 

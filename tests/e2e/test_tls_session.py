@@ -6,7 +6,7 @@ from typing import Any
 from pymysql.connections import Connection
 
 from e2e.conftest import running
-from running_proxy import RunningProxy, config_text
+from kit.running_proxy import RunningProxy, config_text
 from servers.real_server import RealServer
 
 # MariaDB resumes sessions as well, but its Ssl_sessions_reused is always 0.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import running
-from e2e.raw_client import (
+from kit.raw_client import (
     CAPABILITY_EXTENSION,
     COM_QUERY,
     COM_QUIT,
@@ -36,8 +36,8 @@ from e2e.raw_client import (
     packet,
     scramble,
 )
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 
 CA = make_ca("CA of a fake server")

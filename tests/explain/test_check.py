@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from aws.own_dns import own_dns
-from e2e.fake_server import OK, Behaviour, FakeServer, after_token, error, fake_server
-from e2e.raw_client import packet
-from explain.sts import ARN, STS, sts
+from kit.fake_server import OK, Behaviour, FakeServer, after_token, error, fake_server
+from kit.own_dns import own_dns
+from kit.raw_client import packet
+from kit.running_proxy import MODULE, Target, clean_environment, config_text
+from kit.sts import ARN, STS, sts
 from rds_iam_proxy.cli.app import app
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import MODULE, Target, clean_environment, config_text
 from servers.real_server import RealServer, make_key
 from servers.settings import AccessKey
 

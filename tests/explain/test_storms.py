@@ -7,8 +7,8 @@ import statistics
 
 import pytest
 
-from plain_client import Outcome, log_in
-from running_proxy import PASSWORD, USER, config_text, start_proxy
+from kit.plain_client import Outcome, log_in
+from kit.running_proxy import PASSWORD, USER, config_text, start_proxy
 from servers.real_server import RealServer
 
 pytestmark = pytest.mark.alone

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, UnauthorizedSSOTokenError
 
-from e2e.fake_server import (
+from kit.denied_rds import DB_USER, FixedSigner, log_in, upstream_of
+from kit.fake_server import (
     HOST,
     OK,
     WITHOUT_TLS,
@@ -30,8 +31,8 @@ from e2e.fake_server import (
     read_packet,
     tls_context,
 )
-from e2e.raw_client import packet
-from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
+from kit.raw_client import packet
+from kit.running_proxy import Target
 from mysql_wire.constants import Capability
 from mysql_wire.errors import (
     CompressionNotOffered,
@@ -55,7 +56,6 @@ from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
 from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.make_certificate import make_ca, make_server_certificate
-from running_proxy import Target
 from servers.real_server import RealServer
 
 CA = make_ca("CA of a fake server")

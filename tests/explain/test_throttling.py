@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e.fake_server import OK, after_token, error, fake_server
-from e2e.raw_client import packet
-from explain.ground import DB_USER, FixedSigner, log_in, upstream_of
+from kit.denied_rds import DB_USER, FixedSigner, log_in, upstream_of
+from kit.fake_server import OK, after_token, error, fake_server
+from kit.raw_client import packet
 from rds_iam_proxy.errors.tree import Limited, LoginError, Refused, Unreachable
 from rds_iam_proxy.net.make_certificate import make_ca
 from rds_iam_proxy.rds.upstream import Upstream

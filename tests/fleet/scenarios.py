@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fleet.proxies import neighbours
-from forwarder import Forwarder, forwarder
-from plain_client import log_in
+from kit.forwarder import Forwarder, forwarder
+from kit.plain_client import log_in
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from rds_iam_proxy.limits.shared_budget import Fleet
 from rds_iam_proxy.limits.store_place import StorePlace
 from rds_iam_proxy.net.address import Address
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 from servers.stores import STORES, RunningStore, running_store
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleet.proxies import neighbours
+from kit.running_proxy import RunningProxy, config_text, start_serve
 from rds_iam_proxy.commands.check.report import Report, Status
 from rds_iam_proxy.commands.check.store import check_store
 from rds_iam_proxy.config import Config, Sharing, Target
@@ -16,7 +17,6 @@ from rds_iam_proxy.limits.shared_budget import Fleet
 from rds_iam_proxy.limits.store import keys_of
 from rds_iam_proxy.limits.store_place import StorePlace
 from rds_iam_proxy.net.address import Address
-from running_proxy import RunningProxy, config_text, start_serve
 from servers.real_server import RealServer
 from servers.stores import RunningStore, free_port
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from running_proxy import MODULE, clean_environment
+from kit.running_proxy import MODULE, clean_environment
 
 
 def completed(folder: Path, words: str) -> list[str]:

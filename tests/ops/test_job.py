@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from kit.running_proxy import MODULE, clean_environment
 from ops.test_stop import wait_until_running
 from rds_iam_proxy.commands.grants import grants
 from rds_iam_proxy.net.address import Address
-from running_proxy import MODULE, clean_environment
 from servers.real_server import RealServer
 from servers.trees import cli_command
 from test_cancel import Terminal

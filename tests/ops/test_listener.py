@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.raw_client import Error
+from kit.raw_client import Error
 from rds_iam_proxy.errors.tree import LoginError
 from rds_iam_proxy.front.slots import LoginSlots
 from rds_iam_proxy.mysql.farewells import turn_away

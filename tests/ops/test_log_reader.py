@@ -15,9 +15,17 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from admin.ground import account_text, running_rds, target_text
+from kit.admin import account_text, running_rds, target_text
+from kit.running_proxy import (
+    PASSWORD,
+    START_SECONDS,
+    STOP_SECONDS,
+    USER,
+    RunningProxy,
+    clean_environment,
+    serve_command,
+)
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from running_proxy import PASSWORD, START_SECONDS, STOP_SECONDS, USER, RunningProxy, clean_environment, serve_command
 from servers.settings import AccessKey
 
 SMALL_PIPE = 4096

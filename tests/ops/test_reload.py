@@ -12,8 +12,8 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
-from ops.proxies import serving
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_serve
+from kit.proxies import serving
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_serve
 from servers.real_server import RealServer
 
 NEW_PASSWORD = "a new password for the same user"

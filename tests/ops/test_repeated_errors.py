@@ -5,8 +5,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from ops.proxies import serving
-from running_proxy import config_text
+from kit.proxies import serving
+from kit.running_proxy import config_text
 from servers.real_server import RealServer
 
 

@@ -10,9 +10,9 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
-from e2e.raw_client import COM_QUERY, Error, RawClient, Refusal
-from ops.proxies import serving
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
+from kit.proxies import serving
+from kit.raw_client import COM_QUERY, Error, RawClient, Refusal
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.real_server import RealServer
 
 STOPPING = "stopping; a second signal ends at once"

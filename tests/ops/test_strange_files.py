@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from admin.ground import account_text, running_rds, target_text
+from kit.admin import account_text, running_rds, target_text
+from kit.running_proxy import PASSWORD, STOP_SECONDS, USER, RunningProxy, clean_environment, serve_command, start_serve
 from ops.test_log_reader import free_port
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from running_proxy import PASSWORD, STOP_SECONDS, USER, RunningProxy, clean_environment, serve_command, start_serve
 from servers.settings import AccessKey
 
 REFUSED = "not reloaded, all stays as it was"

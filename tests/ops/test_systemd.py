@@ -17,11 +17,11 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
-from ops.proxies import serving
+from kit.proxies import serving
+from kit.running_proxy import PASSWORD, ROOT, USER, config_text, start_proxy
 from rds_iam_proxy.cli.app import app
 from rds_iam_proxy.net.sockets import SocketName
 from rds_iam_proxy.service.systemd import LentSockets, Notifier, take_from
-from running_proxy import PASSWORD, ROOT, USER, config_text, start_proxy
 from servers.real_server import RealServer
 
 UNITS = ROOT / "packaging" / "systemd"
@@ -80,7 +80,7 @@ def test_listens_on_sockets_that_it_is_given(mysql_9_7: RealServer, tmp_path: Pa
     path = tmp_path / "mysql.sock"
     config = config_text(mysql_9_7).replace("127.0.0.1:0", "systemd:mysql")
     config += '[[listeners]]\nbind = "systemd:local"\ntarget = "shop"\n'
-    wrapper = [sys.executable, str(ROOT / "tests/ops/activate.py"), "mysql=127.0.0.1:0", f"local={path}", "--"]
+    wrapper = [sys.executable, str(ROOT / "tests/kit/activate.py"), "mysql=127.0.0.1:0", f"local={path}", "--"]
     with start_proxy(config, key=mysql_9_7.key, wrapper=wrapper) as proxy:
         proxy.connect().close()
         proxy.wait_for("listening", count=2)
@@ -104,7 +104,7 @@ def test_socket_that_cannot_be_used_is_a_fault(
     mysql_9_7: RealServer, sockets: list[str], fault: str, tmp_path: Path
 ) -> None:
     config = config_text(mysql_9_7).replace("127.0.0.1:0", "systemd:mysql")
-    wrapper = [sys.executable, str(ROOT / "tests/ops/activate.py"), *sockets, "--"]
+    wrapper = [sys.executable, str(ROOT / "tests/kit/activate.py"), *sockets, "--"]
     with pytest.raises(AssertionError, match=re.escape(fault)), start_proxy(config, key=mysql_9_7.key, wrapper=wrapper):
         pass
 

@@ -7,8 +7,8 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
-from ops.proxies import serving
-from running_proxy import config_text
+from kit.proxies import serving
+from kit.running_proxy import config_text
 from servers.real_server import RealServer
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from admin.ground import account_text, running_rds, target_text
-from explain.sts import sts
+from kit.admin import account_text, running_rds, target_text
+from kit.running_proxy import MODULE, ROOT, USER, RunningProxy, clean_environment, start_serve
+from kit.sts import sts
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
-from running_proxy import MODULE, ROOT, USER, RunningProxy, clean_environment, start_serve
 from servers.settings import AccessKey
 
 STARTUP = Path(__file__).parent / "startup"

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from e2e.conftest import running
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer
 

@@ -13,9 +13,9 @@ import psycopg
 import psycopg2
 import pytest
 
+from kit.running_proxy import PASSWORD, USER, RunningProxy
 from postgres.conftest import connect, no_check
 from postgres.raw_client import SSL_REQUEST, PostgresClient, cancel_request, query
-from running_proxy import PASSWORD, USER, RunningProxy
 from servers.postgres_accounts import DATABASE
 
 LONG = "SELECT pg_sleep(30)"

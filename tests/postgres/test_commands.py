@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psycopg
 
+from kit.running_proxy import MODULE, USER, RunningProxy, clean_environment, config_text
 from rds_iam_proxy.commands.connect_lines import connect_lines
 from rds_iam_proxy.commands.grants import grants
 from rds_iam_proxy.net.address import Address
-from running_proxy import MODULE, USER, RunningProxy, clean_environment, config_text
 from servers.postgres_accounts import DATABASE
 from servers.postgres_login import connect_directly
 from servers.postgres_server import PostgresServer

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from kit.running_proxy import PASSWORD, USER, RunningProxy
 from postgres.conftest import connect
 from postgres.raw_client import (
     GSSENC_REQUEST,
@@ -16,7 +17,6 @@ from postgres.raw_client import (
     query,
     startup,
 )
-from running_proxy import PASSWORD, USER, RunningProxy
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer
 

@@ -17,8 +17,8 @@ import psycopg2
 import pytest
 
 from e2e.conftest import running
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from postgres.conftest import ACCOUNTS, connect, no_check
-from running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.iam_server import make_key
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer

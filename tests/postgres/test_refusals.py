@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from admin.ground import eventually
 from e2e.conftest import MAX_TEXT, running
+from kit.admin import eventually
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from postgres.conftest import connect
 from postgres.raw_client import PostgresClient, startup
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.postgres_server import PostgresServer
 from servers.trees import cli_command
 

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from e2e.test_secrets import WRONG, assert_nothing_secret
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from postgres.conftest import ACCOUNTS, connect
 from postgres.raw_client import PostgresClient, cancel_request, message, startup
 from rds_iam_proxy.net.make_certificate import make_ca
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.postgres_server import PostgresServer
 
 

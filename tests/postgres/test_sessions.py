@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from e2e.conftest import running
+from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from postgres.conftest import connect
 from postgres.raw_client import PostgresClient, message, query
-from running_proxy import PASSWORD, USER, RunningProxy, config_text, start_proxy
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import running
+from kit.running_proxy import config_text
 from reuse.ground import Ground
-from running_proxy import config_text
 from servers.real_server import RealServer
 
 ROLES = ("clerk", "auditor")

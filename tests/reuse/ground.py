@@ -8,7 +8,7 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 
-from running_proxy import RunningProxy
+from kit.running_proxy import RunningProxy
 from servers.real_server import RealServer
 
 _STRANGER = itertools.count()

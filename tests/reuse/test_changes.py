@@ -12,12 +12,12 @@ from typing import Any
 import pymysql
 import pytest
 
-from aws.home import Home
 from e2e.conftest import running
-from forwarder import forwarder
+from kit.aws_home import Home
+from kit.forwarder import forwarder
+from kit.running_proxy import PASSWORD, config_text, start_serve
 from rds_iam_proxy.net.make_certificate import make_ca
 from reuse.ground import Ground, session_id, value
-from running_proxy import PASSWORD, config_text, start_serve
 from servers.fixtures import ServerPool
 from servers.real_server import RealServer, start_server
 

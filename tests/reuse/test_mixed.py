@@ -15,8 +15,8 @@ import pymysql
 import pytest
 
 from e2e.conftest import assert_clean
+from kit.running_proxy import RunningProxy, config_text, start_serve
 from reuse.ground import value
-from running_proxy import RunningProxy, config_text, start_serve
 from servers.real_server import RealServer
 
 LOGINS = 10_000 if os.environ.get("LONG_TESTS") else 300

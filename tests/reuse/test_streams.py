@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import pytest
 
-from e2e.raw_client import CONNECT_WITH_DB, USUAL, RawClient, packet
+from kit.raw_client import CONNECT_WITH_DB, USUAL, RawClient, packet
+from kit.running_proxy import PASSWORD, USER
 from reuse.ground import Ground
-from running_proxy import PASSWORD, USER
 
 MULTI, LOCAL_FILES, DEPRECATE_EOF, QUERY_ATTRIBUTES = 3 << 16, 1 << 7, 1 << 24, 1 << 27
 PLAIN = USUAL | MULTI | LOCAL_FILES | CONNECT_WITH_DB

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from running_proxy import Target
+from kit.running_proxy import Target
 
 SSHD = "/usr/sbin/sshd"
 START_SECONDS = 10.0

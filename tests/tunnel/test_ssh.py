@@ -16,10 +16,10 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from explain.sts import sts
 from explain.test_check import Checked, run_check
-from ops.proxies import serving
-from running_proxy import MODULE, RunningProxy, Target, clean_environment, config_text
+from kit.proxies import serving
+from kit.running_proxy import MODULE, RunningProxy, Target, clean_environment, config_text
+from kit.sts import sts
 from servers.real_server import RealServer
 from servers.settings import AccessKey
 from tunnel.bastion import Bastion, bastion, gone, running

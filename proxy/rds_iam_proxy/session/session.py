@@ -194,7 +194,7 @@ class Session(Generic[SessionT]):
         except BaseException:
             loan.close()
             raise
-        self._login.stage = Stage.IN
+        self._login.stage, self._greeted_late = Stage.IN, 0.0
         self._upstream.stats.accepted += 1
         self._loan = loan
         self._log_begin()

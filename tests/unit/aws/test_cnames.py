@@ -4,7 +4,7 @@ from dataclasses import replace
 import dns.asyncresolver
 import pytest
 
-from aws.dns_server import DNSServer, dns_server
+from kit.dns_server import DNSServer, dns_server
 from rds_iam_proxy.aws.cnames import rds_name_behind, rds_name_hint
 from rds_iam_proxy.aws.trust import Trust
 from rds_iam_proxy.config import Target

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.aws.credentials import Signed, Stamp, credentials_fault
 from rds_iam_proxy.aws.token import Token
 from rds_iam_proxy.aws.tokens import Identity, TokenSource
 from rds_iam_proxy.errors.tree import CredentialsError, Draining
 from rds_iam_proxy.net.address import Address
-from virtual_time import VirtualTimeLoop, run
 
 A = Address("a.example.com", 3306)
 B = Address("b.example.com", 3306)

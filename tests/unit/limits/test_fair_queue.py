@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grants import assert_within
+from kit.grants import assert_within
 from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.fair_queue import Entry, PermitQueue, Waiter
 

@@ -3,12 +3,12 @@ from collections import deque
 
 import pytest
 
-from grants import assert_within
+from kit.grants import assert_within
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.errors.tree import Limited
 from rds_iam_proxy.limits.budget import Permits
 from rds_iam_proxy.limits.limiter import Limiter
 from rds_iam_proxy.net.address import Address
-from virtual_time import VirtualTimeLoop, run
 
 ENDPOINT = Address("db.example.com", 3306)
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grants import assert_within
+from kit.grants import assert_within
 from rds_iam_proxy.limits.token_bucket import TokenBucket
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.virtual_time import VirtualTimeLoop, run
 from mysql_wire.constants import Capability, MariaDBCapability, Status
 from mysql_wire.handshake import ServerIdentity
 from mysql_wire.packet import frame
@@ -17,7 +18,6 @@ from rds_iam_proxy.mysql.kind import kind_of
 from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, UpstreamSession
 from rds_iam_proxy.net.stream import EndOfStream
 from rds_iam_proxy.rds.pool import Unfit
-from virtual_time import VirtualTimeLoop, run
 
 NEW = ["utf8mb4", "utf8mb4_general_ci", "28800", "STRICT", "", "rest"]
 Answer = Callable[[bytes], bytes | None]

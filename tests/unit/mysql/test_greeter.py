@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.mysql.greeter import FIRST_CLIENTS_WAIT_SECONDS, Greeter
 from rds_iam_proxy.mysql.greetings import DEFAULT_IDENTITY, Greetings
 from rds_iam_proxy.net.address import Address
-from virtual_time import VirtualTimeLoop, run
 
 ENDPOINT = Address("db.abc.eu-west-1.rds.amazonaws.com", 3306)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.rds.pool import Bounds, Key, Loan, Pool
-from virtual_time import VirtualTimeLoop, run
 
 ADDRESS = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
 KEY = Key(ADDRESS, "app", "user_app", "kind")

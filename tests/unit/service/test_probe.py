@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.dialect import Dialect
 from rds_iam_proxy.errors.tree import LoginError, Unreachable
 from rds_iam_proxy.rds.upstream import Upstream
 from rds_iam_proxy.service.probe import RECOVERY_SECONDS, Probe
 from rds_iam_proxy.stats.target import TargetStats
-from virtual_time import VirtualTimeLoop, run
 
 DOWN = Unreachable("unreachable", where="shop", why="Connection refused")
 

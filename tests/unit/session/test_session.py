@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from kit.virtual_time import VirtualTimeLoop, run
 from rds_iam_proxy.config import Account, Target
 from rds_iam_proxy.dialect import Aside, Check, Dialect, Refusal, Taker
 from rds_iam_proxy.errors.tree import Denied, Ended, Limited, LoginError
@@ -28,7 +29,6 @@ from rds_iam_proxy.session.relay import make_buffer
 from rds_iam_proxy.session.session import Session
 from rds_iam_proxy.session.view import Activity
 from rds_iam_proxy.stats.target import TargetStats
-from virtual_time import VirtualTimeLoop, run
 
 ADDRESS = Address("shop.cweacjg5pv9n.eu-central-1.rds.amazonaws.com", 3306)
 APP = Account("app", (), "user_app")
@@ -182,6 +182,7 @@ class Script:
     at_welcome: Exception | None = None
     at_token: Exception | None = None
     at_cleaning: Exception | None = None
+    greeting_seconds: float = 0.0
     kind: str | None = None
     """None: no session is lent."""
     has_farewells: bool = True
@@ -203,6 +204,7 @@ class FakeFront:
 
     async def greet(self, check: Check) -> None:
         check()
+        await asyncio.sleep(self._script.greeting_seconds)
         self._script.says("greeted")
 
     async def read_answer(self, check: Check) -> Aside | None:
@@ -270,10 +272,13 @@ class FakeUpstream:
         self.now = asyncio.get_running_loop().time
         self.pool: Pool[FakeRDS] = Pool(None if script.kind is None else BOUNDS, self.now)
         self.breaker_open = False
+        self.patience: list[float] = []
+        """Seconds that each login at RDS had, when it asked for its permit."""
         self._script = script
         self._streams = streams
 
     async def admit(self, account: str, deadline: float) -> Permit:
+        self.patience.append(round(deadline - self.now(), 3))
         self._script.says(f"{account} asks for a permit", self._script.at_permit)
         await self._script.permits.wait()
         return Permit(0.0, deadline)
@@ -465,6 +470,18 @@ def test_client_that_logs_in_once_more_gets_another_session() -> None:
 
     again = ["asked again", *IN[1:-1], "RDS closed", "relay", "RDS 2 gets hello", "RDS closed"]
     assert played(changes) == [*IN, *again]
+
+
+def test_greeting_that_was_late_shortens_the_first_login_only() -> None:
+    async def changes(play: Play) -> None:
+        await play.until("relay")
+        play.client.put(b"again")
+        await play.until("relay", times=2)
+        play.client.put(b"")
+        first, second = play.upstream.patience
+        assert first == pytest.approx(second - 3.0, abs=0.1)
+
+    played(changes, greeting_seconds=3.0)
 
 
 def test_client_whose_next_login_fails_is_told_and_its_session_is_over() -> None:

@@ -22,7 +22,7 @@ PASSWORD = "correct horse battery staple"
 USER = "legacy_app"
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODULE = ("-m", "rds_iam_proxy")
 
 

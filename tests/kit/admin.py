@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kit.running_proxy import PASSWORD, RunningProxy, start_proxy
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from rds_iam_proxy.net.address import Address
-from running_proxy import PASSWORD, RunningProxy, start_proxy
 from servers.settings import AccessKey
 
 SECONDS = 15.0

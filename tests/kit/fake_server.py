@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.raw_client import packet
+from kit.raw_client import packet
 from rds_iam_proxy.net.make_certificate import Certificate, make_server_certificate
 
 HOST = "fake.cweacjg5pv9n.eu-central-1.rds.amazonaws.com"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aws.dns_server import DNSServer, dns_server
+from kit.dns_server import DNSServer, dns_server
 
 PORT = 53
 # A mount namespace of the process's own, where other files lie over the system's.

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from running_proxy import RunningProxy, start_serve
+from kit.running_proxy import RunningProxy, start_serve
 from servers.settings import AccessKey
 
 

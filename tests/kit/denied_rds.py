@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from kit.running_proxy import Target as Server
 from rds_iam_proxy.aws.clock import TokenClock
 from rds_iam_proxy.aws.credentials import Identity, Signed, Stamp
 from rds_iam_proxy.aws.tokens import TokenSource
@@ -17,7 +18,6 @@ from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, RDSLogin, UpstreamSessio
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.rds.login import Order
 from rds_iam_proxy.rds.upstream import Upstream
-from running_proxy import Target as Server
 
 DB_USER = "user_batch"
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pymysql
 import pytest
 
-from aws.home import Home
-from running_proxy import USER, RunningProxy, config_text, start_proxy
+from kit.aws_home import Home
+from kit.running_proxy import USER, RunningProxy, config_text, start_proxy
 from servers.real_server import RealServer
 
 ACCOUNT = "arn:aws:iam::123456789012"
