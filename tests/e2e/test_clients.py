@@ -15,6 +15,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
 from e2e.conftest import running
+from kit.admin import eventually
 from kit.raw_client import NATIVE, SHA2, RawClient
 from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from kit.statements import Statement
@@ -311,7 +312,9 @@ def test_log_says_how_rds_and_the_client_machine_name_a_session(proxy: RunningPr
     with contextlib.closing(proxy.connect(program_name="nightly")) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT CONNECTION_ID()")
         ((number,),) = cursor.fetchall()
-        (began,) = (line for line in proxy.events("session began", since=before) if line["program"] == "nightly")
+        (began,) = eventually(
+            lambda: [line for line in proxy.events("session began", since=before) if line.get("program") == "nightly"]
+        )
         assert began["rds_connection_id"] == number
         assert began["id"] != number
         own_port: int = connection._sock.getsockname()[1]  # type: ignore[attr-defined]

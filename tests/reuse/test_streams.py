@@ -243,8 +243,6 @@ def test_a_client_that_leaves_without_a_word_takes_its_session_along(ground: Gro
 def test_a_client_that_reads_on_after_its_quit_gets_all_that_it_is_owed(
     ground: Ground, text: str, pause: float
 ) -> None:
-    with ground.server.admin() as admin, admin.cursor() as cursor:
-        cursor.execute("SET GLOBAL max_allowed_packet = 64000000")
     direct = _connect(ground, "plain")
     direct.query(text)
     time.sleep(1.5 if "SLEEP" in text else 0.1)

@@ -17,6 +17,11 @@ class Patience:
         self._step = Step.PERMIT
         self._since = now()
 
+    @property
+    def step(self) -> Step:
+        """What is waited for, or was when it failed."""
+        return self._step
+
     def on(self, step: Step) -> None:
         """From now on this is what is waited for."""
         now = self._now()

@@ -30,6 +30,9 @@ LEFT_FOR_LOGIN_SECONDS = 1.0
 PROBE = ""
 """The account of the proxy's own logins: its session takes nobody's place."""
 
+_UNSEEN = (Step.CONNECT, Step.GREETING)
+"""RDS has not said a word yet."""
+
 
 class Upstream:
     """Everything that the sessions of one target share.
@@ -180,7 +183,12 @@ class Upstream:
             permitted_at = await self.limiter.acquire(order.account, last_permit, again=meaning is Meaning.THROTTLED)
 
     async def _connect(self, order: Order[SessionT], deadline: float, patience: Patience) -> SessionT:
+        """A tunnel that ended under a login which RDS has not seen yet is waited for once more."""
         try:
+            return await self._log_in_once(order, deadline, patience)
+        except Unreachable:
+            if self.tunnel is None or not self.tunnel.opens_again or patience.step not in _UNSEEN:
+                raise
             return await self._log_in_once(order, deadline, patience)
         finally:
             if self.breaker_open:
@@ -201,7 +209,7 @@ class Upstream:
                     login = order.make(way, patience.beside(PhaseTimer(self.stats.phases, self.now)))
                     session = await login.run(lambda: self._closed(order.account))
             except TimeoutError:
-                if self.tunnel is not None and login is not None and login.step in (Step.CONNECT, Step.GREETING):
+                if self.tunnel is not None and login is not None and login.step in _UNSEEN:
                     self.tunnel.unanswered()
                 raise patience.over(way.target) from None
             except Unreachable as exc:

@@ -129,6 +129,11 @@ class Tunnel:
         finally:
             self._waiting -= 1
 
+    @property
+    def opens_again(self) -> bool:
+        """It has ended, as they do when a network goes, and will be there again."""
+        return self.state is not State.OPEN and not self._is_final and not self._retired
+
     def enter(self) -> None:
         """A login or a session needs it, until `leave`."""
         self._users += 1
