@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from e2e.conftest import running
+from kit.admin import eventually
 from kit.running_proxy import PASSWORD, USER, RunningProxy, config_text
 from servers.postgres_accounts import DATABASE
 from servers.postgres_server import PostgresServer
@@ -53,7 +54,9 @@ def no_check() -> ssl.SSLContext:
 
 @pytest.fixture(scope="session")
 def postgres_proxy(postgres_server: PostgresServer) -> Iterator[RunningProxy]:
-    """One proxy for each server."""
+    """One proxy for each server. Its probe is over, which tests that count logins must not see."""
+    start = postgres_server.log.position()
     with running(config_text(postgres_server, extra=ACCOUNTS), key=postgres_server.key) as proxy:
         connect(proxy).close()
+        eventually(lambda: len(postgres_server.log.accepted(start)) == 2)
         yield proxy
