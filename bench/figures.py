@@ -36,11 +36,6 @@ class Figures:
         samples = self._samples.get((measure, case, subject), {}).values()
         return statistics.median(value(sample.values) for sample in samples) if samples else None
 
-    def spread(self, measure: str, case: str, subject: str, value: Value) -> tuple[float, float] | None:
-        """The least and the most of all rounds."""
-        found = [value(sample.values) for sample in self._samples.get((measure, case, subject), {}).values()]
-        return (min(found), max(found)) if found else None
-
     def ratio(self, measure: str, case: str, subject: str, base: str, value: Value) -> float | None:
         """Median of the rounds' ratios: both subjects of a round had the same minute of the machine."""
         return self._ratio((measure, case, subject), (measure, case, base), value)

@@ -1,7 +1,7 @@
 """One figure of one round, and a run: all its samples with the machine they come from. Kept as JSON."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,6 +39,3 @@ class Run:
     def load(cls, path: Path) -> "Run":
         raw = json.loads(path.read_text())
         return cls(**{**raw, "samples": tuple(Sample(**sample) for sample in raw["samples"])})
-
-
-Samples = Iterable[Sample]

@@ -39,13 +39,12 @@ async def outcome(upstream: Upstream) -> LoginError | None:
 
 
 async def test_a_login_that_rds_proxy_throttles_is_tried_again(tmp_path: Path) -> None:
-    verdicts, rates = Verdicts(RATE_LIMITED, RATE_LIMITED, LET_IN), list[float]()
+    verdicts = Verdicts(RATE_LIMITED, RATE_LIMITED, LET_IN)
     with fake_server(after_token(CA, tmp_path, verdicts), CA, tmp_path) as server:
-        async with upstream_of(server, rates=rates) as upstream:
+        async with upstream_of(server) as upstream:
             assert await outcome(upstream) is None
+            assert upstream.limiter.rate < upstream.target.logins_per_second
     assert len(verdicts.tokens) == 3
-    assert rates
-    assert rates[-1] < 100
 
 
 async def test_the_third_refusal_for_throttling_is_answered(tmp_path: Path) -> None:
@@ -83,23 +82,23 @@ async def test_a_user_who_is_refused_once_among_logins_gets_in(tmp_path: Path) -
 
 
 async def test_a_user_who_never_logged_in_is_refused_at_once(tmp_path: Path) -> None:
-    verdicts, rates = Verdicts(DENIED), list[float]()
+    verdicts = Verdicts(DENIED)
     with fake_server(after_token(CA, tmp_path, verdicts), CA, tmp_path) as server:
-        async with upstream_of(server, rates=rates) as upstream:
+        async with upstream_of(server) as upstream:
             failure = await outcome(upstream)
+            assert upstream.limiter.rate == upstream.target.logins_per_second
     assert isinstance(failure, Refused)
     assert failure.code == 1045
     assert len(verdicts.tokens) == 1
-    assert rates == []
 
 
 async def test_an_old_token_is_replaced_before_throttling_is_assumed(tmp_path: Path) -> None:
-    verdicts, rates = Verdicts(DENIED, LET_IN), list[float]()
+    verdicts = Verdicts(DENIED, LET_IN)
     with fake_server(after_token(CA, tmp_path, verdicts), CA, tmp_path) as server:
-        async with upstream_of(server, signer=FixedSigner(age=300), rates=rates) as upstream:
+        async with upstream_of(server, signer=FixedSigner(age=300)) as upstream:
             assert await outcome(upstream) is None
+            assert upstream.limiter.rate == upstream.target.logins_per_second
     assert len(set(verdicts.tokens)) == 2
-    assert rates == []
 
 
 async def test_other_refusals_are_not_tried_again(tmp_path: Path) -> None:

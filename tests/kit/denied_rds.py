@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from kit.running_proxy import Target as Server
@@ -57,16 +57,14 @@ async def upstream_of(
     server: Server,
     *,
     signer: FixedSigner | None = None,
-    rates: list[float] | None = None,
     token_seconds: float = 5.0,
     clock: TokenClock | None = None,
     **keys: Any,
 ) -> AsyncIterator[Upstream]:
-    """Its clocks for tokens stand still; `rates` gets what throttling makes of the limiter."""
+    """Its clocks for tokens stand still."""
     target = target_of(server, **keys)
-    on_rate_change: Callable[[float], None] = ([] if rates is None else rates).append
     permits = Permits(target.logins_per_second, target.login_burst, time.monotonic())
-    limiter = Limiter(target.address, permits, on_rate_change=on_rate_change)
+    limiter = Limiter(target.address, permits)
     tokens = TokenSource(
         Identity(), wall=lambda: 10_000.0, boot=lambda: 10_000.0, signer=signer or FixedSigner(), timeout=token_seconds
     )

@@ -16,7 +16,6 @@ PROFILE_VARIABLES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
 """In boto3's order."""
 
 METADATA_HOST = "169.254.169.254"
-CONTAINER_HOST = "169.254.170.2"
 
 _CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _KINDS = ("aws_access_key_id", "credential_process", "sso_session", "sso_start_url", "role_arn", "login_session")

@@ -17,10 +17,6 @@ class Token:
     life: float
     """Seconds from signing: 900, or less where the credentials end sooner."""
 
-    @property
-    def expires_wall(self) -> float:
-        return self.signed_wall + self.life
-
     def age(self, wall: float, boot: float) -> float:
         """Seconds since signing, by the clock that says more; infinite if it was signed in the future."""
         if wall < self.signed_wall:

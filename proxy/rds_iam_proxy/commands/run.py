@@ -23,6 +23,7 @@ from ..errors.tree import ConfigError
 from ..logs import escaped, event
 from ..net.address import Address
 from ..net.sockets import folder_for, has_unix_sockets
+from ..service.hangup import is_in_foreground
 from ..service.service import Service
 from ..session.clients import SWEEP_SECONDS
 from ..threads import future_in_thread
@@ -169,26 +170,15 @@ class _Command:
             self._early.append(number)
         elif self._process.returncode is not None:
             self.stop_now.set()
-        elif number.name not in _FROM_THE_KEYBOARD or not _in_foreground():
+        elif number.name not in _FROM_THE_KEYBOARD or not _hears_the_keyboard():
             # What was typed at the terminal the command got itself; twice would be once too often.
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
 
-def _in_foreground() -> bool:
-    """Whether what is typed at the terminal goes to us, and so to the command, which is of the same process group."""
-    if not hasattr(os, "tcgetpgrp"):  # Windows: everybody in the console gets it
-        return True
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
+def _hears_the_keyboard() -> bool:
+    """What is typed goes to us and to the command, which is of the same process group."""
+    return not hasattr(os, "tcgetpgrp") or is_in_foreground()  # Windows: everybody in the console gets it
 
 
 async def _sweep(service: Service) -> None:

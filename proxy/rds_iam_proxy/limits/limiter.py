@@ -4,10 +4,12 @@ RDS throttles new IAM logins (AWS: stay under 200/s per instance) and then refus
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
 from ..errors.tree import Limited
+from ..logs import event
 from ..net.address import Address
 from .budget import Budget
 from .fair_queue import Entry, PermitQueue, Waiter
@@ -17,9 +19,7 @@ MAX_WAITING = 1000
 _MIN_SLEEP_SECONDS = 0.001
 """A timer may fire early by less than the loop's resolution."""
 
-
-def _ignore(_: float) -> None:
-    pass
+log = logging.getLogger(__name__)
 
 
 def _nothing() -> None:
@@ -39,17 +39,12 @@ class Limiter:
         *,
         max_waiting: int = MAX_WAITING,
         now: Callable[[], float] = time.monotonic,
-        on_grant: Callable[[float], None] = _ignore,
-        on_rate_change: Callable[[float], None] = _ignore,
         on_wait: Callable[[], None] = _nothing,
     ) -> None:
-        """`endpoint` is named in errors. `on_grant` gets the time of each permit, on the `now` clock;
-        `on_rate_change` the new rate each time that RDS's throttling lowers it (it grows back without a call);
-        `on_wait` is called when a login begins to wait or was throttled: the budget may have to be asked for more."""
+        """`endpoint` is named in errors and in the log. `on_wait` is called when a login begins to wait or was
+        throttled: the budget may have to be asked for more."""
         self._endpoint = endpoint
         self._now = now
-        self._on_grant = on_grant
-        self._on_rate_change = on_rate_change
         self._on_wait = on_wait
         self._permits = permits
         self._queue = PermitQueue(self._permits, max_waiting)
@@ -65,10 +60,6 @@ class Limiter:
     def waiting(self) -> int:
         """How many logins wait."""
         return len(self._queue)
-
-    def waiting_per_account(self) -> dict[str, int]:
-        """How many logins of each account wait; accounts of which none waits are left out."""
-        return self._queue.per_account()
 
     async def acquire(self, account: str, deadline: float, *, again: bool = False) -> float:
         """Wait for a permit until `deadline` on the `now` clock; returns the time of the permit.
@@ -86,7 +77,7 @@ class Limiter:
         waiter = Waiter(account, deadline, again)
         entry = self._enter(waiter, began)
         if entry is Entry.GRANTED:
-            self._on_grant(began)
+            self._tell_grant(began)
             return began
         if entry is not Entry.WAITS:
             raise self._refusal(entry, patience)
@@ -115,8 +106,8 @@ class Limiter:
         self._on_wait()
 
     def rate_changed(self, rate: float) -> None:
-        """The rate was lowered, here or by another proxy of the fleet."""
-        self._on_rate_change(rate)
+        """The rate was lowered, here or by another proxy of the fleet. It grows back without a call."""
+        event(log, logging.WARNING, "RDS throttles logins", endpoint=str(self._endpoint), logins_per_second=rate)
 
     def permits_came(self) -> None:
         """The budget has other permits than it had said."""
@@ -135,7 +126,7 @@ class Limiter:
         self._timer = None
         now = self._now()
         for waiter in self._queue.grant(now):
-            self._on_grant(now)
+            self._tell_grant(now)
             self._outcomes[waiter].set_result(now)
         self._set_timer()
 
@@ -144,6 +135,9 @@ class Limiter:
         if self._timer is None and seconds is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(seconds, _MIN_SLEEP_SECONDS), self._on_timer)
+
+    def _tell_grant(self, at: float) -> None:
+        event(log, logging.DEBUG, "login permitted", endpoint=str(self._endpoint), monotonic=at)
 
     def _refusal(self, entry: Entry | None, patience: float) -> Limited:
         rate, waiting, endpoint = self.rate, len(self._queue), str(self._endpoint)

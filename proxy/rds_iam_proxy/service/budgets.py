@@ -1,24 +1,19 @@
 """The login budgets: this proxy's own, its part of a fleet's, or one that it shares with the fleet by a store."""
 
-import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from ..aws.cache_token import CacheUser, cache_token
 from ..aws.credentials import Identity
 from ..config import Sharing, Target
-from ..limits.budget import Budget, Permits
+from ..limits.budget import Permits
 from ..limits.limiter import Limiter
 from ..limits.member import Member
 from ..limits.shared_budget import Fleet, SharedPermits
 from ..limits.store import Credentials, Store
-from ..logs import event
 from ..net.address import Address
 from ..stats.histogram import Histogram
-
-log = logging.getLogger(__name__)
 
 
 def identity_of(target: Target) -> Identity:
@@ -77,14 +72,14 @@ def make_budget(key: BudgetKey) -> LoginBudget:
     """Starts nothing: may be called in any thread."""
     now = time.monotonic()
     if key.sharing is None:
-        return LoginBudget(key, _limiter(key, Permits(key.rate, key.burst, now)))
+        return LoginBudget(key, Limiter(key.endpoint, Permits(key.rate, key.burst, now)))
     fleet = Fleet(key.rate, key.burst, key.sharing.size)
     if key.sharing.store is None:
-        return LoginBudget(key, _limiter(key, fleet.fixed_share(now)))
+        return LoginBudget(key, Limiter(key.endpoint, fleet.fixed_share(now)))
     permits, calls = SharedPermits(fleet, now), Histogram()
     store = Store(key.sharing.store, credentials_for(key))
     member = Member(key.name, permits, store, on_call=calls.observe)
-    return LoginBudget(key, _limiter(key, permits, member.wake), member, permits, calls)
+    return LoginBudget(key, Limiter(key.endpoint, permits, on_wait=member.wake), member, permits, calls)
 
 
 def credentials_for(key: BudgetKey) -> Credentials | None:
@@ -93,25 +88,3 @@ def credentials_for(key: BudgetKey) -> Credentials | None:
     if place is None or place.iam is None or key.identity is None or key.region is None:
         return None
     return partial(cache_token, CacheUser(place.iam, place.user, place.address.host), key.region, key.identity)
-
-
-def _nothing() -> None:
-    pass
-
-
-def _limiter(key: BudgetKey, permits: Budget, on_wait: Callable[[], None] = _nothing) -> Limiter:
-    return Limiter(
-        key.endpoint,
-        permits,
-        on_grant=partial(_log_grant, key.endpoint),
-        on_rate_change=partial(_log_throttling, key.endpoint),
-        on_wait=on_wait,
-    )
-
-
-def _log_grant(address: Address, at: float) -> None:
-    event(log, logging.DEBUG, "login permitted", endpoint=str(address), monotonic=at)
-
-
-def _log_throttling(address: Address, rate: float) -> None:
-    event(log, logging.WARNING, "RDS throttles logins", endpoint=str(address), logins_per_second=rate)

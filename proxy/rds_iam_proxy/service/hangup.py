@@ -22,7 +22,7 @@ class Hangup:
         if hasattr(signal, "SIGHUP"):
             # nohup has it ignored, and a shell's `&` puts it in the background: then it is to outlive its terminal.
             is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            self._had_terminal = not is_ignored and _is_in_foreground()
+            self._had_terminal = not is_ignored and is_in_foreground()
             with suppress(ValueError):  # not in the main thread
                 self._before = signal.signal(signal.SIGHUP, self._early)
 
@@ -64,7 +64,8 @@ def _has_terminal() -> bool:
     return True
 
 
-def _is_in_foreground() -> bool:
+def is_in_foreground() -> bool:
+    """What is typed at the terminal goes to us, and so to all of the same process group."""
     try:
         terminal = os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY)
     except OSError:

@@ -1,6 +1,6 @@
 """What runs inside the process: listeners, probes and sessions, and how a new configuration takes the place of the old.
 
-Signals, files and the service manager are the business of `server`.
+Signals, files and the service manager are the business of `reload`, `lifecycle` and the command `serve`.
 """
 
 import asyncio
