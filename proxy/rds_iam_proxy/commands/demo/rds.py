@@ -25,11 +25,11 @@ from mysql_wire.reply import OKPacket
 from ...aws.names import parse_rds_name
 from ...logs import event
 from ...net.address import Address
-from ...net.make_certificate import make_ca, make_server_certificate
 from ...net.stream import Stream
 from . import variables
 from .catalog import Facts, check_schema
 from .connection import RDSConnection, receive_login, refusal
+from .entrance import accept_all, make_tls
 from .profile import MYSQL_8_4, ServerProfile
 from .session import DemoSession
 from .tables import SQLError
@@ -116,7 +116,13 @@ class EmbeddedRDS:
         self.address = Address(host, listener.getsockname()[1])
         self._folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-demo-")
         self.ca_file = Path(self._folder.name) / "ca.pem"
-        self._spawn(0, self._accept(listener, self._make_certificates()))
+        tls = make_tls(self.endpoint.host, self.ca_file)
+
+        def serve(stream: Stream, peer: tuple[str, int]) -> None:
+            connection_id = next(self._ids)
+            self._spawn(connection_id, self._serve(stream, peer[0], tls, connection_id))
+
+        self._spawn(0, accept_all(listener, serve))
 
     async def close(self) -> None:
         """Stop listening, cut all sessions off, remove the files."""
@@ -133,32 +139,9 @@ class EmbeddedRDS:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    def _make_certificates(self) -> ssl.SSLContext:
-        ca = make_ca("rds-iam-proxy demo CA", days=365)
-        server = make_server_certificate((self.endpoint.host,), issuer=ca, days=7)
-        self.ca_file.write_bytes(ca.certificate_pem)
-        pair = self.ca_file.with_name("server.pem")  # the ssl module reads from files only; the folder is 0700
-        pair.write_bytes(server.private_key_pem + server.certificate_pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(pair)
-        pair.unlink()
-        return context
-
     def _spawn(self, number: int, coroutine: Coroutine[None, None, None]) -> None:
         task = self._tasks[number] = asyncio.create_task(coroutine)
         task.add_done_callback(lambda _: self._tasks.pop(number))
-
-    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
-        with listener:
-            while True:
-                try:
-                    sock, peer = await asyncio.get_running_loop().sock_accept(listener)
-                except OSError:  # out of descriptors, or the client has gone already
-                    await asyncio.sleep(0.1)
-                    continue
-                connection_id = next(self._ids)
-                self._spawn(connection_id, self._serve(Stream(sock), peer[0], tls, connection_id))
 
     async def _serve(self, stream: Stream, peer: str, tls: ssl.SSLContext, connection_id: int) -> None:
         sequence = Sequence()

@@ -31,9 +31,9 @@ from pg_wire.server_login import (
 from ....aws.names import parse_rds_name
 from ....logs import event
 from ....net.address import Address
-from ....net.make_certificate import make_ca, make_server_certificate
 from ....net.stream import Stream
 from ....postgres.events import next_event
+from ..entrance import accept_all, make_tls
 from ..token_check import Keys, TokenCheck, TokenRefused
 from .session import DemoSession
 from .statements import VERSION, Facts
@@ -102,7 +102,8 @@ class EmbeddedPostgres:
         self.address = Address("127.0.0.1", listener.getsockname()[1])
         self._folder = tempfile.TemporaryDirectory(prefix="rds-iam-proxy-demo-")
         self.ca_file = Path(self._folder.name) / "ca.pem"
-        self._spawn(self._accept(listener, self._make_certificates()))
+        tls = make_tls(self.endpoint.host, self.ca_file)
+        self._spawn(accept_all(listener, lambda stream, _: self._spawn(self._serve(stream, tls))))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -111,32 +112,10 @@ class EmbeddedPostgres:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._folder.cleanup()
 
-    def _make_certificates(self) -> ssl.SSLContext:
-        ca = make_ca("rds-iam-proxy demo CA", days=7)
-        server = make_server_certificate((self.endpoint.host,), issuer=ca, days=7)
-        self.ca_file.write_bytes(ca.certificate_pem)
-        pair = self.ca_file.with_name("server.pem")  # the ssl module reads from files only; the folder is 0700
-        pair.write_bytes(server.private_key_pem + server.certificate_pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(pair)
-        pair.unlink()
-        return context
-
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext) -> None:
-        with listener:
-            while True:
-                try:
-                    sock, _ = await asyncio.get_running_loop().sock_accept(listener)
-                except OSError:  # out of descriptors, or the client has gone already
-                    await asyncio.sleep(0.1)
-                    continue
-                self._spawn(self._serve(Stream(sock), tls))
 
     async def _serve(self, stream: Stream, tls: ssl.SSLContext) -> None:
         login = ServerLogin(
