@@ -7,6 +7,15 @@ asked for a token: a server that lets somebody in without a token is not the ser
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from .authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationOk,
+    AuthenticationOther,
+    AuthenticationRequest,
+    AuthenticationSASL,
+    PasswordMessage,
+    decode_authentication,
+)
 from .constants import PROTOCOL_OPTION_PREFIX, Kind, TransactionStatus
 from .errors import (
     LocalProtocolError,
@@ -18,20 +27,13 @@ from .errors import (
 )
 from .framing import Form, Frame, Frames
 from .messages import (
-    AuthenticationCleartextPassword,
-    AuthenticationOk,
-    AuthenticationOther,
-    AuthenticationRequest,
-    AuthenticationSASL,
     BackendKeyData,
     ErrorResponse,
     NoticeResponse,
     ParameterStatus,
-    PasswordMessage,
     ReadyForQuery,
     SSLRequest,
     StartupMessage,
-    decode_authentication,
     framed,
 )
 

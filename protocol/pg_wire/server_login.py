@@ -9,6 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from .authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSASLFinal,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+)
 from .constants import ALPN_PROTOCOL, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, Kind, TransactionStatus
 from .errors import (
     LocalProtocolError,
@@ -20,20 +30,12 @@ from .errors import (
 )
 from .framing import Form, Frames
 from .messages import (
-    AuthenticationCleartextPassword,
-    AuthenticationOk,
-    AuthenticationSASL,
-    AuthenticationSASLContinue,
-    AuthenticationSASLFinal,
     BackendKeyData,
     CancelRequest,
     ErrorResponse,
     GSSENCRequest,
     NegotiateProtocolVersion,
-    PasswordMessage,
     ReadyForQuery,
-    SASLInitialResponse,
-    SASLResponse,
     SSLRequest,
     StartupMessage,
     decode_first_packet,

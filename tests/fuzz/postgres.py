@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from fuzz.sized import Sized
+from pg_wire.authentication import PasswordMessage, SASLInitialResponse, decode_authentication
 from pg_wire.client_login import ClientLogin, LoggedIn, SendToken
 from pg_wire.client_login import StartTLS as ServerHelloNext
 from pg_wire.constants import TransactionStatus
@@ -15,10 +16,7 @@ from pg_wire.messages import (
     ErrorResponse,
     NegotiateProtocolVersion,
     ParameterStatus,
-    PasswordMessage,
-    SASLInitialResponse,
     StartupMessage,
-    decode_authentication,
     decode_first_packet,
 )
 from pg_wire.scram import ClientFinal, ClientFirst, Keys, Verifier, saslprep

@@ -6,16 +6,10 @@ PostgreSQL manual: Appendix A, Error Codes.
 
 from dataclasses import dataclass
 
+from pg_wire.authentication import AuthenticationOk, AuthenticationRequest, AuthenticationSASL
 from pg_wire.client_login import State
 from pg_wire.errors import NotAuthorized, RemoteProtocolError, TLSRequired, UnsupportedFeature
-from pg_wire.messages import (
-    AuthenticationOk,
-    AuthenticationRequest,
-    AuthenticationSASL,
-    ErrorResponse,
-    Report,
-    StartupMessage,
-)
+from pg_wire.messages import ErrorResponse, Report, StartupMessage
 
 from ..config import Target
 from ..errors.tree import Denied, LoginError, Refused, Verdict

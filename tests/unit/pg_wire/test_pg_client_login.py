@@ -7,6 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.exact_reads import feed, feed_cut
+from pg_wire.authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationOk,
+    AuthenticationOther,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+)
 from pg_wire.client_login import (
     MAX_WELCOME_BYTES,
     ClientLogin,
@@ -30,11 +37,6 @@ from pg_wire.errors import (
     UnexpectedMessage,
 )
 from pg_wire.messages import (
-    AuthenticationCleartextPassword,
-    AuthenticationOk,
-    AuthenticationOther,
-    AuthenticationSASL,
-    AuthenticationSASLContinue,
     BackendKeyData,
     ErrorResponse,
     NegotiateProtocolVersion,

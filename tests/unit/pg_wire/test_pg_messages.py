@@ -6,16 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_wire.constants import TransactionStatus
-from pg_wire.errors import LocalProtocolError, MalformedMessage, UnsupportedFeature
-from pg_wire.fields import PayloadReader, int32, string
-from pg_wire.messages import (
+from pg_wire.authentication import (
     AuthenticationCleartextPassword,
     AuthenticationOk,
     AuthenticationOther,
     AuthenticationSASL,
     AuthenticationSASLContinue,
     AuthenticationSASLFinal,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+    decode_authentication,
+)
+from pg_wire.constants import TransactionStatus
+from pg_wire.errors import LocalProtocolError, MalformedMessage, UnsupportedFeature
+from pg_wire.fields import PayloadReader, int32, string
+from pg_wire.messages import (
     BackendKeyData,
     CancelRequest,
     ErrorResponse,
@@ -23,14 +29,10 @@ from pg_wire.messages import (
     NegotiateProtocolVersion,
     NoticeResponse,
     ParameterStatus,
-    PasswordMessage,
     ReadyForQuery,
     Report,
-    SASLInitialResponse,
-    SASLResponse,
     SSLRequest,
     StartupMessage,
-    decode_authentication,
     decode_first_packet,
 )
 

@@ -9,6 +9,17 @@ from hypothesis import strategies as st
 
 from kit.exact_reads import feed, feed_cut
 from kit.scram_client import ScramClient
+from pg_wire.authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSASLFinal,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+    decode_authentication,
+)
 from pg_wire.constants import TransactionStatus
 from pg_wire.errors import (
     LocalProtocolError,
@@ -22,24 +33,15 @@ from pg_wire.errors import (
 )
 from pg_wire.messages import (
     TERMINATE,
-    AuthenticationCleartextPassword,
-    AuthenticationOk,
-    AuthenticationSASL,
-    AuthenticationSASLContinue,
-    AuthenticationSASLFinal,
     BackendKeyData,
     CancelRequest,
     ErrorResponse,
     GSSENCRequest,
     NegotiateProtocolVersion,
     ParameterStatus,
-    PasswordMessage,
     ReadyForQuery,
-    SASLInitialResponse,
-    SASLResponse,
     SSLRequest,
     StartupMessage,
-    decode_authentication,
 )
 from pg_wire.scram import Keys, Verifier, salt_for
 from pg_wire.server_login import Answered, Method, Offer, Requested, Send, ServerLogin, StartTLS, State

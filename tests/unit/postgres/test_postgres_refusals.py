@@ -2,6 +2,7 @@
 
 import pytest
 
+from pg_wire.authentication import AuthenticationOk, AuthenticationOther, AuthenticationSASL
 from pg_wire.client_login import State
 from pg_wire.errors import (
     MalformedMessage,
@@ -11,7 +12,7 @@ from pg_wire.errors import (
     TLSRequired,
     UnsupportedFeature,
 )
-from pg_wire.messages import AuthenticationOk, AuthenticationOther, AuthenticationSASL, Report, StartupMessage
+from pg_wire.messages import Report, StartupMessage
 from rds_iam_proxy.config import Target
 from rds_iam_proxy.errors.symptoms import SYMPTOMS
 from rds_iam_proxy.errors.tree import Denied, Draining, Ended, Limited, LoginError, Refused, Unreachable, Verdict

@@ -6,18 +6,11 @@ import hmac
 import secrets
 import socket
 
+from pg_wire.authentication import AuthenticationSASLContinue, SASLInitialResponse, SASLResponse, decode_authentication
 from pg_wire.constants import SCRAM_SHA_256, Kind
 from pg_wire.errors import MalformedMessage
 from pg_wire.fields import PayloadReader, string
-from pg_wire.messages import (
-    AuthenticationSASLContinue,
-    ErrorResponse,
-    SASLInitialResponse,
-    SASLResponse,
-    StartupMessage,
-    decode_authentication,
-    framed,
-)
+from pg_wire.messages import ErrorResponse, StartupMessage, framed
 
 from ....net.address import Address
 
