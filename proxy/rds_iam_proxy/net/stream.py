@@ -253,19 +253,14 @@ class Stream:
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Write as much as goes now: the number of bytes. Raises OSError."""
-        sent = self._send_once(data)
-        if sent == len(data):
-            return sent
-        view = memoryview(data)
-        while (count := self._send_once(view[sent:])) > 0:  # TLS takes one record at a time
-            sent += count
-        return sent
-
-    def _send_once(self, data: bytes | bytearray | memoryview) -> int:
+        sent = 0
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
+            while sent < len(data):  # TLS takes one record at a time
+                sent += self._socket.send(memoryview(data)[sent:])
         except _BLOCKED:
-            return 0
+            return sent
+        return sent
 
     def watch_readable(self, callback: Callable[[], object] | None) -> None:
         if self._fd < 0:
