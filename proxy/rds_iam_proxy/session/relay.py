@@ -161,8 +161,8 @@ class Relay:
 class Direction:
     """Bytes from one side to the other.
 
-    `transform` makes of what was read what is sent. While it says that it `has_more` to make, it is called again without
-    bytes, once in each turn of the loop, and nothing else is read.
+    `transform` makes of what was read what is sent. While it says that there is more to make (`has_more`), it is called
+    again without bytes, once in each turn of the loop, and nothing else is read.
     """
 
     __slots__ = (
