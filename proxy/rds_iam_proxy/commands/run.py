@@ -184,6 +184,4 @@ def _hears_the_keyboard() -> bool:
 async def _sweep(service: Service) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
-        service.clients.sweep()
-        service.close_expired()
-        service.tell_again()
+        service.sweep()

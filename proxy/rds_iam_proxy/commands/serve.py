@@ -153,9 +153,7 @@ async def _tick(service: Service, reloader: Reloader, stopping: _Stopping, lifec
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         lifecycle.notifier.alive()
-        service.clients.sweep()
-        service.close_expired()
-        service.tell_again()
+        service.sweep()
         outages.look(service.wiring.routes)
         reloader.look_at_files()
         most = lifecycle.quit_after_idle

@@ -155,8 +155,15 @@ class Service:
         self._join_fleets()
         self._start_probes()
 
-    def tell_again(self, *, at_once: bool = False) -> None:
-        """Log how often errors came again; to be called from time to time."""
+    def sweep(self) -> None:
+        """Everything here that is looked at from time to time; to be called every SWEEP_SECONDS."""
+        self.clients.sweep()
+        for upstream in self._wiring.upstreams.values():
+            upstream.close_expired()
+        self._tell_again()
+
+    def _tell_again(self, *, at_once: bool = False) -> None:
+        """Log how often errors came again."""
         for name, route in self._wiring.routes.items():
             for login, times in route.upstream.stats.tell_again(at_once=at_once):
                 event(
@@ -192,7 +199,7 @@ class Service:
             door.listening.close()  # if its task never ran
         for tokens in self._wiring.tokens.values():
             tokens.close()
-        self.tell_again(at_once=True)
+        self._tell_again(at_once=True)
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """The one place where tasks are made: the loop itself would forget them."""
@@ -214,11 +221,6 @@ class Service:
             event(log, logging.ERROR, "internal error", exception=exception)
 
     # --- used sessions ---
-
-    def close_expired(self) -> None:
-        """Used sessions that have waited too long for their next client; to be called from time to time."""
-        for upstream in self._wiring.upstreams.values():
-            upstream.close_expired()
 
     def _close_pools(self, *, before: Wiring, after: Wiring) -> None:
         """Of the targets that are gone, or are made anew: their sessions came there another way."""
