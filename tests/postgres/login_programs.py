@@ -72,4 +72,3 @@ def pgjdbc() -> Iterator[LogIn]:
             return sqlstate, shown.removeprefix("FATAL: ")
 
         yield log_in
-        questions.close()
