@@ -62,10 +62,10 @@ def _needed(*, quick: bool) -> list[str]:
         needed += ["php-cli", "php-mysql"]
     if not quick:
         needed += [package for package, name in _PERL if not _has_perl_module(name)]
-        needed += [_JAR_PACKAGES[name] for name, jar in places.JDBC_JARS.items() if not jar.is_file()]
         needed += [] if _has_php_modules("pdo_pgsql") else ["php-pgsql"]
-        if shutil.which("javac") is None:
-            needed.append("default-jdk-headless")
+    jars = ("Postgres",) if quick else tuple(places.JDBC_JARS)
+    needed += [_JAR_PACKAGES[name] for name in jars if not places.JDBC_JARS[name].is_file()]
+    needed += [] if shutil.which("javac") else ["default-jdk-headless"]
     if shutil.which("npm") is None:
         needed += ["npm"] if shutil.which("node") else ["nodejs", "npm"]
     requirements = places.QUICK_REQUIREMENTS if quick else places.REQUIREMENTS

@@ -110,12 +110,25 @@ def perl(name: str) -> list[str]:
 
 
 def java(main_class: str) -> list[str]:
-    jar = JDBC_JARS[main_class]
+    classes = _finished(java_folder(), "the Java drivers' classes")
+    return [*_java(f"{classes}:{_jar(main_class)}"), main_class]
+
+
+def java_file(source: Path, jar: str) -> list[str]:
+    """A program of one file, which is compiled as it starts. `jar`: a key of JDBC_JARS."""
+    _program("javac")
+    return [*_java(str(_jar(jar))), str(source)]
+
+
+def _java(class_path: str) -> list[str]:
+    return [_program("java"), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", class_path]
+
+
+def _jar(name: str) -> Path:
+    jar = JDBC_JARS[name]
     if not jar.is_file():
         raise Unavailable(f"there is no {jar}: run `{INSTALL_COMMAND}` as root on Debian")
-    classes = _finished(java_folder(), "the Java drivers' classes")
-    options = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-Xmx1g", "-cp", f"{classes}:{jar}"]
-    return [_program("java"), *options, main_class]
+    return jar
 
 
 def pinned_python(package: str, requirements: Path = REQUIREMENTS) -> str:

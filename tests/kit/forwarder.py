@@ -3,17 +3,18 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
 @dataclass
 class Forwarder:
-    """Accepts at `port`; each new connection goes to `to`."""
+    """Accepts at `port`; each new connection goes to `to`, once `before` has returned."""
 
     port: int
     to: tuple[str, int]
     accepted: int = 0
+    before: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -44,11 +45,12 @@ def _accept(listener: socket.socket, running: Forwarder) -> None:
         except OSError:
             near.close()
             continue
-        threading.Thread(target=_relay, args=(near, far), daemon=True).start()
+        threading.Thread(target=_relay, args=(near, far, running.before), daemon=True).start()
 
 
-def _relay(near: socket.socket, far: socket.socket) -> None:
+def _relay(near: socket.socket, far: socket.socket, before: Callable[[], None]) -> None:
     with near, far:
+        before()
         backward = threading.Thread(target=_pump, args=(far, near), daemon=True)
         backward.start()
         _pump(near, far)
