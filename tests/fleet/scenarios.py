@@ -194,6 +194,8 @@ async def _storm(
             await asyncio.sleep(0.1)
             if proxy.process.poll() is None:
                 codes[code] += 1
+            while proxies[number].process.poll() is not None:
+                await asyncio.sleep(0.1)
 
     async def happen() -> None:
         began = loop.time()
