@@ -187,6 +187,9 @@ async def _storm(
     async def client(number: int) -> None:
         while loop.time() < end:
             proxy = proxies[number]
+            if proxy.process.poll() is not None:
+                await asyncio.sleep(0.1)  # killed: what its clients see says nothing of the others
+                continue
             code = await _log_in_and_leave(proxy)
             if code is None:
                 counts[number] += 1
@@ -194,8 +197,6 @@ async def _storm(
             await asyncio.sleep(0.1)
             if proxy.process.poll() is None:
                 codes[code] += 1
-            while proxies[number].process.poll() is not None:
-                await asyncio.sleep(0.1)
 
     async def happen() -> None:
         began = loop.time()
