@@ -6,8 +6,9 @@ What counts is the server's own log of the logins that it let in.
 import asyncio
 import contextlib
 import random
+import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -21,8 +22,7 @@ from rds_iam_proxy.net.address import Address
 from servers.real_server import RealServer
 from servers.stores import STORES, RunningStore, running_store
 
-WINDOWS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-"""Seconds."""
+SHORTEST_WINDOW_SECONDS, LONGEST_WINDOW_SECONDS = 0.05, 5.0
 
 Event = tuple[float, Callable[[], None]]
 """Seconds after the start, and what happens then."""
@@ -32,6 +32,7 @@ Event = tuple[float, Callable[[], None]]
 class Figures:
     """What came of one scenario. Times in seconds."""
 
+    kind: str
     name: str
     rate: float
     seconds: float
@@ -41,9 +42,11 @@ class Figures:
     granted: list[float] = field(default_factory=list)
     """When a proxy permitted a login; only at debug level, where the proxies say so."""
     codes: Counter[int] = field(default_factory=Counter)
-    """Of the errors that clients saw; 0: the connection was closed without one."""
+    """Of the errors that clients saw; 0: the connection was closed without one. Not of those of a killed proxy."""
     per_proxy: list[int] = field(default_factory=list)
     """Logins of each proxy's clients."""
+    gone: tuple[float, float] | None = None
+    """From when until when something did not answer."""
 
     @property
     def used(self) -> float:
@@ -54,25 +57,42 @@ class Figures:
         return sum(start <= at < end for at in self.accepted) / (self.rate * (end - start))
 
     @property
+    def meanwhile(self) -> float | None:
+        """Of the rate, while something was gone, once that had been noticed."""
+        return None if self.gone is None else self.used_between(self.gone[0] + NOTICED_SECONDS, self.gone[1])
+
+    @property
+    def afterwards(self) -> float:
+        """Of the rate, when all is as it was."""
+        return self.used_between(self.seconds * 0.85, self.seconds)
+
+    @property
     def most_above(self) -> float:
         """By how many logins at the server the fullest of any window exceeds rate * t."""
-        return self._most_above(self.accepted)
+        return _most_above(self.accepted, self.rate)
 
     @property
     def most_granted_above(self) -> float:
         """The same of the permits: without what a busy machine does to logins on their way."""
-        return self._most_above(self.granted)
-
-    def _most_above(self, times: Sequence[float]) -> float:
-        return max(_most_in(times, window) - self.rate * window for window in WINDOWS)
+        return _most_above(self.granted, self.rate)
 
 
-def _most_in(times: Sequence[float], window: float) -> int:
-    most = first = 0
-    for last, at in enumerate(times):
-        while at - times[first] >= window:
-            first += 1
-        most = max(most, last - first + 1)
+def _most_above(times: Sequence[float], rate: float) -> float:
+    """Of all windows, from the shortest to the longest, which begin and end with a login or are the shortest."""
+    most, short = 0.0, 0
+    lowest: deque[tuple[float, float]] = deque()  # where long windows may begin: logins before less rate * t, and t
+    for number, at in enumerate(times):
+        while at - times[short] >= SHORTEST_WINDOW_SECONDS:
+            surplus = short - rate * times[short]
+            while lowest and lowest[-1][0] >= surplus:
+                lowest.pop()
+            lowest.append((surplus, times[short]))
+            short += 1
+        while lowest and at - lowest[0][1] >= LONGEST_WINDOW_SECONDS:
+            lowest.popleft()
+        most = max(most, number + 1 - short - rate * SHORTEST_WINDOW_SECONDS)
+        if lowest:
+            most = max(most, number + 1 - rate * at - lowest[0][0])
     return most
 
 
@@ -85,14 +105,27 @@ class Stage:
     name: Forwarder
     proxies: list[RunningProxy]
     rate: float
+    another: Callable[[], RunningProxy]
+    """Starts a proxy like these."""
 
-    def run(self, name: str, seconds: float, events: Sequence[Event] = (), *, clients: int = 60) -> Figures:
+    def run(
+        self,
+        kind: str,
+        name: str,
+        seconds: float,
+        events: Sequence[Event] = (),
+        *,
+        clients: int = 60,
+        gone: tuple[float, float] | None = None,
+    ) -> Figures:
         """So many clients at each proxy log in and leave, again and again."""
         position, began = self.server.log.position(), time.time()
-        positions = [proxy.log_position() for proxy in self.proxies]
+        positions = [(proxy, proxy.log_position()) for proxy in self.proxies]
         counts, codes = asyncio.run(_storm(self.proxies, clients, seconds, events))
         log = self.server.log
+        positions += [(proxy, 0) for proxy in self.proxies if proxy not in [known for known, _ in positions]]
         return Figures(
+            kind,
             name,
             self.rate,
             seconds,
@@ -100,11 +133,12 @@ class Stage:
             [login.at.timestamp() - began for login in log.refusals(position)],
             sorted(
                 entry["monotonic"]
-                for proxy, since in zip(self.proxies, positions, strict=True)
+                for proxy, since in positions
                 for entry in proxy.events("login permitted", since=since)
             ),
             codes,
             counts,
+            gone,
         )
 
     def wait_for_source(self, source: str) -> None:
@@ -112,6 +146,9 @@ class Stage:
         for proxy in self.proxies:
             proxy.wait_for(source)
 
+
+NOTICED_SECONDS = 2.0
+"""After so long everybody has noticed that something is gone."""
 
 ANSWERS = "the fleet's store answers; logins share its budget"
 SILENT = "the fleet's store is silent; this proxy keeps to its share"
@@ -128,12 +165,15 @@ def stage(
         extra = f'[fleet]\nsize = {proxies}\nstore = "redis://127.0.0.1:{name.port}"'
         config = config_text(server, target=f"logins_per_second = {rate:g}", extra=extra)
         config = config.replace('level = "debug"', f'level = "{level}"')
-        running = [stack.enter_context(start_proxy(config, key=server.key, dev_mode=False)) for _ in range(proxies)]
-        made = Stage(server, store, name, running, rate)
+
+        def another() -> RunningProxy:
+            return stack.enter_context(start_proxy(config, key=server.key, dev_mode=False))
+
+        made = Stage(server, store, name, [another() for _ in range(proxies)], rate, another)
         made.wait_for_source(ANSWERS)
         time.sleep(6)  # a new budget waits for its other proxies
         yield made
-        for proxy in running:
+        for proxy in made.proxies:
             assert proxy.stop() == 0, proxy.log_text()
 
 
@@ -146,13 +186,17 @@ async def _storm(
 
     async def client(number: int) -> None:
         while loop.time() < end:
-            outcome = await log_in(proxies[number].port, USER, PASSWORD)
-            outcome.writer.close()
-            if outcome.closed or outcome.err is not None:
-                codes[0 if outcome.err is None else outcome.err.code] += 1
-                await asyncio.sleep(0.1)
-            else:
+            proxy = proxies[number]
+            if proxy.process.poll() is not None:
+                await asyncio.sleep(0.1)  # killed: what its clients see says nothing of the others
+                continue
+            code = await _log_in_and_leave(proxy)
+            if code is None:
                 counts[number] += 1
+                continue
+            await asyncio.sleep(0.1)
+            if proxy.process.poll() is None:
+                codes[code] += 1
 
     async def happen() -> None:
         began = loop.time()
@@ -165,29 +209,44 @@ async def _storm(
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        assert ended is None or isinstance(ended, asyncio.CancelledError), repr(ended)
     await happening
     await asyncio.sleep(0.2)  # their connections close
     return counts, codes
+
+
+async def _log_in_and_leave(proxy: RunningProxy) -> int | None:
+    """The code of the error; 0: there was none, but no login either."""
+    try:
+        outcome = await log_in(proxy.port, USER, PASSWORD)
+    except ConnectionError:
+        return 0
+    outcome.writer.close()
+    if outcome.err is not None:
+        return outcome.err.code
+    return 0 if outcome.closed else None
 
 
 # --- what happens ---
 
 
 def saturated(at: Stage, seconds: float = 20) -> Figures:
-    return at.run("saturated", seconds)
+    return at.run("saturated", "saturated", seconds)
 
 
 def stopped(at: Stage, seconds: float = 20, pause: float = 5) -> Figures:
-    events = [(seconds / 4, at.store.pause), (seconds / 4 + pause, at.store.resume)]
-    return at.run(f"store stopped for {pause:g} s (SIGSTOP)", seconds, events)
+    gone = seconds / 4, seconds / 4 + pause
+    events = [(gone[0], at.store.pause), (gone[1], at.store.resume)]
+    return at.run("store stopped", f"store stopped for {pause:g} s (SIGSTOP)", seconds, events, gone=gone)
 
 
 def flushed(at: Stage, seconds: float = 20) -> Figures:
     def flush() -> None:
         at.store.command("FLUSHALL")
 
-    return at.run("FLUSHALL, three times", seconds, [(seconds / 4 * i, flush) for i in (1, 2, 3)])
+    events = [(seconds / 4 * i, flush) for i in (1, 2, 3)]
+    return at.run("store emptied", "FLUSHALL, three times", seconds, events)
 
 
 def restarted(at: Stage, seconds: float = 20) -> Figures:
@@ -195,7 +254,8 @@ def restarted(at: Stage, seconds: float = 20) -> Figures:
         at.store.kill()
         at.store.start_empty()
 
-    return at.run("killed and started empty, twice", seconds, [(seconds / 4, restart), (seconds / 2, restart)])
+    events = [(seconds / 4, restart), (seconds / 2, restart)]
+    return at.run("store killed", "store killed and started empty, twice", seconds, events)
 
 
 def failed_over(at: Stage, seconds: float = 20, lost: float = 1) -> Figures:
@@ -212,7 +272,8 @@ def failed_over(at: Stage, seconds: float = 20, lost: float = 1) -> Figures:
             replica.command("REPLICAOF", "NO", "ONE")
             at.name.to = ("127.0.0.1", replica.port)
 
-        figures = at.run(f"failover to a replica {lost:g} s behind", seconds, [(seconds / 4, fail)])
+        name = f"failover to a replica {lost:g} s behind"
+        figures = at.run("failover", name, seconds, [(seconds / 4, fail)])
         at.store.start_empty()
         at.name.to = ("127.0.0.1", at.store.port)
     return figures
@@ -220,18 +281,57 @@ def failed_over(at: Stage, seconds: float = 20, lost: float = 1) -> Figures:
 
 def one_is_stopped(at: Stage, seconds: float = 20, pause: float = 4) -> Figures:
     """A proxy that stands still is counted with its share until it is back."""
-    one = at.proxies[0].process
-    events = [(seconds / 4, lambda: one.send_signal(19)), (seconds / 4 + pause, lambda: one.send_signal(18))]
-    return at.run(f"one of the proxies stopped for {pause:g} s", seconds, events)
+    one, gone = at.proxies[0].process, (seconds / 4, seconds / 4 + pause)
+    events = [(gone[0], lambda: one.send_signal(signal.SIGSTOP)), (gone[1], lambda: one.send_signal(signal.SIGCONT))]
+    return at.run("proxy stopped", f"one of the proxies stopped for {pause:g} s", seconds, events, gone=gone)
 
 
-OUTAGES = (saturated, stopped, flushed, restarted, failed_over, one_is_stopped)
+def one_is_killed(at: Stage, seconds: float = 20, pause: float = 5) -> Figures:
+    """And another is started in its place, which has a name of its own."""
+    gone = seconds / 4, seconds / 4 + pause
+
+    def kill() -> None:
+        at.proxies[0].stop(signal.SIGKILL)
+
+    def start() -> None:
+        at.proxies[0] = at.another()
+
+    name = f"one of the proxies killed, and started after {pause:g} s"
+    return at.run("proxy killed", name, seconds, [(gone[0], kill), (gone[1], start)], gone=gone)
 
 
-def throttled(at: Stage, limit: int = 60, seconds: float = 30) -> Figures:
-    """The server takes less than the fleet was configured for."""
+OUTAGES = (saturated, stopped, flushed, restarted, failed_over, one_is_stopped, one_is_killed)
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """A server that takes less than the fleet was configured for."""
+
+    limit: int
+    figures: Figures
+    rates: list[float]
+    """The rate that each proxy was told last; one that never heard of it is missing."""
+
+    @property
+    def accepted_later(self) -> float:
+        """A second, in the second half: the fleet has learned then."""
+        return self._later(self.figures.accepted)
+
+    @property
+    def tried_later(self) -> float:
+        """With those that the server refused."""
+        return self.accepted_later + self._later(self.figures.refused_by_server)
+
+    def _later(self, times: Sequence[float]) -> float:
+        half = self.figures.seconds / 2
+        return sum(half <= at < 2 * half for at in times) / half
+
+
+def throttled(at: Stage, limit: int = 60, seconds: float = 30) -> Throttling:
     at.server.change(max_logins_per_second=limit)
-    return at.run(f"a server that throttles at {limit}/s", seconds)
+    figures = at.run("throttling", f"a server that throttles at {limit}/s", seconds)
+    told = [proxy.events("RDS throttles logins") for proxy in at.proxies]
+    return Throttling(limit, figures, [round(lines[-1]["logins_per_second"], 1) for lines in told if lines])
 
 
 @dataclass(frozen=True)

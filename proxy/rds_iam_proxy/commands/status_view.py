@@ -104,7 +104,10 @@ def _budget(budget: Status) -> RenderableType:
     elif budget["source"] == "store":
         text = f"the fleet has {rate}, {budget['members']} of {budget['size']} proxies are heard by {budget['store']}"
         if not budget["store_up"]:
-            text, style = f"{text}, which does not answer: {budget['store_fault']}", "yellow"
+            why = f"does not answer: {budget['store_fault']}" if budget["store_fault"] else "has not answered yet"
+            text, style = f"{text}, which {why}", "yellow"
+        elif budget["members"] > budget["size"]:
+            text, style = f"{text}: raise [fleet] size, or they exceed the rate when it is silent", "yellow"
     else:
         style = "yellow"
         text = f"this proxy keeps to its share, {rate}, because {budget['store']} is silent: {budget['store_fault']}"

@@ -117,6 +117,7 @@ class Store:
             "socket_connect_timeout": None,
             "socket_timeout": None,
             "protocol": 2,
+            "driver_info": None,  # else CLIENT SETINFO, for which its user would need rights over other connections
         }
         connection: AbstractConnection
         if self.place.tls:

@@ -9,11 +9,8 @@ DEFAULT_PORT = 6379
 
 INSTALL = "pip install 'rds-iam-proxy[fleet]'"
 
-RIGHTS = (
-    "+evalsha", "+eval", "+script", "+hello", "+auth", "+ping", "+client", "+time",
-    "+hmget", "+hset", "+hgetall", "+hdel", "+pexpire",
-)  # fmt: skip
-"""All that the script and its connection use."""
+RIGHTS = ("+evalsha", "+eval", "+time", "+hmget", "+hset", "+hgetall", "+hdel", "+pexpire")
+"""All that is used. Not `+client` nor `+script`: who may CLIENT PAUSE or SCRIPT KILL stops others on a shared store."""
 
 
 @dataclass(frozen=True, slots=True)

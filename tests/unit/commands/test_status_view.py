@@ -147,6 +147,11 @@ def test_words_for_numbers() -> None:
             "budget orders: the fleet has 25 of 100 logins/s, 3 of 4 proxies are heard by rediss://cache:6379",
         ),
         ({"source": "store", "store_up": False, "store_fault": "no answer"}, "which does not answer: no answer"),
+        ({"source": "store", "store_up": False, "store_fault": ""}, "rediss://cache:6379, which has not answered yet"),
+        (
+            {"source": "store", "store_up": True, "members": 5},
+            "5 of 4 proxies are heard by rediss://cache:6379: raise [fleet] size, or they exceed the rate",
+        ),
         (
             {"source": "share", "store_up": False, "store_fault": "no answer"},
             "this proxy keeps to its share, 25 of 100 logins/s, because rediss://cache:6379 is silent: no answer",

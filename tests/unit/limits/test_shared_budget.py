@@ -120,8 +120,8 @@ def most_above(grants: list[float], rate: float) -> float:
 
 
 def allowed(fleet: Fleet, proxies: int, burst: int = 1, delay: float = 0.0005) -> float:
-    """A burst, one permit of each proxy's share, and what may come together because some use a slot late."""
-    return burst + proxies + fleet.rate * (LATE_SECONDS + 2 * delay + STEP_SECONDS)
+    """A burst, one permit of each proxy's share, and what comes together because a call and a timer take their time."""
+    return burst + proxies + fleet.rate * min(LATE_SECONDS, 2 * delay + STEP_SECONDS)
 
 
 def started(fleet: Fleet, proxies: int, **settings: float) -> World:

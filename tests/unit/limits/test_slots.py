@@ -163,6 +163,26 @@ def test_writes_that_a_failover_lost_are_not_handed_out_again() -> None:
     assert slots(one.ask(1000))[0] > newest
 
 
+def test_a_failover_just_after_a_connection_was_lost_is_known_by_the_slots_that_a_proxy_was_told_of() -> None:
+    """A server falls ill before it falls: new connections tell nothing new then."""
+    store = LuaStore()
+    one, two = fleet_of(store)
+    one.heard = 0
+    one.ask()
+    store.now += 2
+    for caller in (one, two):
+        caller.ask()
+        caller.ask()
+    replica = store.snapshot()
+    newest = slots(two.ask(1000))[-1]
+    store.hashes = replica
+    one.heard = two.heard = 0
+    two.ask()
+    one.ask()
+    store.now += 0.02
+    assert slots(one.ask(1000))[0] > newest
+
+
 def test_a_clock_that_jumps_ahead_does_not_bring_the_slots_of_that_time() -> None:
     store = LuaStore()
     one, two = fleet_of(store)
