@@ -99,6 +99,7 @@ class Status:
         return {
             "name": name,
             "endpoint": str(target.address),
+            "engine": target.engine,
             "dial": str(target.dial) if target.dial != target.address else None,
             "tunnel": _tunnel(upstream.tunnel),
             "region": target.region,

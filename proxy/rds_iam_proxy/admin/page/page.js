@@ -101,10 +101,15 @@ function amount(node, value, rest) {
   node.replaceChildren(value, make("small", "", rest));
 }
 
+function product(target) {
+  if (target.engine === "postgres") return "PostgreSQL";
+  return target.server_version.includes("MariaDB") ? "Version" : "MySQL";
+}
+
 function details(target) {
   const now = Date.now() / 1000 + offset;
   const parts = [];
-  if (target.server_version) parts.push(`Version ${target.server_version}`);
+  if (target.server_version) parts.push(`${product(target)} ${target.server_version}`);
   parts.push(target.last_login ? `last login at RDS ${ago(target.last_login, now)}` : "no login at RDS yet");
   const ages = Object.values(target.token_ages);
   if (ages.length) parts.push(`oldest token ${duration(Math.max(...ages))}`);
@@ -145,7 +150,7 @@ function createSession(session) {
 
   function update(now) {
     latest = now;
-    const isIn = now.activity === "running" || now.activity === "idle";
+    const rests = now.activity === "idle" || now.activity === "in transaction";
     say(account, now.account ?? "not logged in yet");
     say(dbUser, now.db_user && now.db_user !== now.account ? `as ${now.db_user}` : "");
     say(program, now.program || "unnamed program");
@@ -155,13 +160,13 @@ function createSession(session) {
     say(id, String(now.id));
     say(idAtRds, now.rds_connection_id ? `RDS ${now.rds_connection_id}` : "");
     doing.dataset.activity = now.activity;
-    say(doing, now.activity === "idle" ? `idle ${duration(now.quiet)}` : now.activity);
+    say(doing, rests ? `${now.activity} ${duration(now.quiet)}` : now.activity);
     say(cells[5], duration(now.age));
     const here = Date.now() / 1000 + offset;
     cells[5].title = `since ${clock(here - now.age, here)}`;
     say(cells[6], bytes(now.bytes_from_client));
     say(cells[7], bytes(now.bytes_from_rds));
-    end.disabled = !isIn;
+    end.disabled = !rests && now.activity !== "running";
     end.setAttribute("aria-label", `End the session of ${now.account ?? "nobody"} from ${now.peer}`);
   }
   return { node, update };
