@@ -198,7 +198,7 @@ def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> No
         ledger = stack.enter_context(embedded(EmbeddedPostgres, endpoint=LEDGER, keys=rds.keys))
         config = (
             "[fleet]\nsize = 2\n"
-            + target_text("shop", rds, more="logins_per_second = 10\nlogin_burst = 10\nlogin_wait = 3\nreuse = true")
+            + target_text("shop", rds, more="logins_per_second = 10\nlogin_burst = 10\nlogin_wait = 3")
             + target_text("ledger", ledger)
             + target_text("reports", other, dial=Address("127.0.0.1", 1))
             + account_text("legacy_app")
@@ -222,6 +222,7 @@ def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> No
             expect(page.get_by_role("dialog")).to_contain_text("Its transaction is open")
             page.keyboard.press("Escape")
             expect(page.locator("[data-target=ledger] .more")).to_contain_text("PostgreSQL ")
+            expect(page.locator("#targets")).not_to_contain_text("throttles")
             expect(page.locator("#budgets")).to_contain_text("this proxy has 5 of 10 logins/s, one of 2 in the fleet")
             crowd.come(40)
             expect(page.locator("[data-activity^=waiting]").first).to_be_visible()

@@ -269,7 +269,7 @@ function show(status) {
   showTargets(status);
   showErrors(status);
   showSessions(status);
-  say($("budgets"), status.budgets.map(budgetText).join(" "));
+  say($("budgets"), status.budgets.map(budgetText).join("\n"));
   $("budgets").hidden = status.budgets.length === 0;
   showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
