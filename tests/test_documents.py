@@ -73,9 +73,7 @@ def _completed(block: str, folder: Path) -> str:
         (folder / file).touch(mode=0o600)
         (folder / file).write_text("a password of this test")
     block = re.sub(r'(_file = ")/[^"]*/', r"\1", block).replace("native:…,sha2:…", f"native:{'0' * 40},sha2:{'0' * 64}")
-    block = block.replace('"deploy"', f'"{pwd.getpwuid(os.getuid()).pw_name}"').replace(
-        "/run/rds-iam-proxy", str(folder)
-    )
+    block = block.replace('"deploy"', f'"{pwd.getpwuid(os.getuid()).pw_name}"')
     endpoint = 'endpoint = "orders.abc123def456.eu-west-1.rds.amazonaws.com"\n'
     listener = '\n[[listeners]]\nbind = "127.0.0.1:0"\ntarget = "orders"\n'
     if block.startswith("tunnel"):
