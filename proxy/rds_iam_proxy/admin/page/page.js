@@ -198,10 +198,11 @@ function createError() {
   return { node, update };
 }
 
-/** In the table of symptoms, what stands in backquotes is code. */
+/** The table of symptoms is written in Markdown: `code`, **strong** and *stressed* words. */
 function explain(node, error) {
-  const parts = `${error.cause} ${error.remedy}`.split("`");
-  node.append(...parts.map((part, i) => (i % 2 ? make("code", "", part) : part)));
+  const tags = ["", "code", "strong", "em"];
+  const parts = `${error.cause} ${error.remedy}`.split(/`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*/);
+  for (const [i, part] of parts.entries()) if (part) node.append(i % 4 ? make(tags[i % 4], "", part) : part);
 }
 
 const errorKey = (error) => JSON.stringify([error.target, error.user, error.peer, error.code, error.reason, error.first]);
