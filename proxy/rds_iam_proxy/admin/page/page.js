@@ -272,6 +272,7 @@ function show(status) {
   showSessions(status);
   say($("budgets"), status.budgets.map(budgetText).join("\n"));
   $("budgets").hidden = status.budgets.length === 0;
+  $("budgets").classList.toggle("warns", status.budgets.some((budget) => budget.store && !budget.store_up));
   showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
   say($("listeners"), `Listening on ${doors.join(", ")}`);
@@ -281,11 +282,12 @@ function show(status) {
 function budgetText(budget) {
   const rate = `${number(budget.rate)} of ${number(budget.rate_limit)} logins/s`;
   if (!budget.store) return `Budget ${budget.name}: this proxy has ${rate}, one of ${number(budget.size)} in the fleet.`;
+  const fault = budget.store_fault.replace(/\.$/, "");
   if (budget.source === "store") {
-    const state = budget.store_up ? "" : `, which does not answer: ${budget.store_fault}`;
+    const state = budget.store_up ? "" : `, which does not answer: ${fault}`;
     return `Budget ${budget.name}: the fleet has ${rate}, ${number(budget.members)} of ${number(budget.size)} proxies are heard by ${budget.store}${state}.`;
   }
-  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${budget.store_fault}.`;
+  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${fault}.`;
 }
 
 /** A reload that was refused, as long as it was the last. */
