@@ -21,7 +21,7 @@ token or a key in it.
 
 To go through a login step by step, without a client and without a listening port:
 
-    rds-iam-proxy check ENDPOINT --db-user USER     # or: check --config FILE
+    rds-iam-proxy check orders.abc123def456.eu-west-1.rds.amazonaws.com --db-user user_batch     # or --config FILE
 
 Words in CAPITALS below are filled in; SSO, LOGIN and CHECK are `aws sso login`, `aws login` and
 `aws sts get-caller-identity`, with `--profile` where there is one.

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import runpy
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -46,6 +47,46 @@ def test_configuration_of_the_documents_is_accepted(tmp_path: Path) -> None:
     written = tomllib.loads(block)["targets"]["orders"]
     for key in ("logins_per_second", "login_burst", "login_wait", "max_sessions"):
         assert getattr(defaults, key) == written[key], f"the page shows the default of {key}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_of_the_pages_are_accepted(name: str, tmp_path: Path) -> None:
+    """What is shown of a configuration, completed by what the page leaves out."""
+    for number, block in enumerate(_toml_blocks(_text(name))):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(_completed(block, tmp_path))
+        path.chmod(0o600)
+        config = from_file(path, {"LEGACY_APP_PASSWORD": "a password"})
+        assert config.targets, block
+
+
+def _toml_blocks(text: str) -> list[str]:
+    fenced = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    indented = re.findall(r"(?<=\n\n)((?: {4}[^\n]*\n(?:\n(?= {4}))?)+)", text)
+    shown = r"(?: {4}\[\[?(?:targets|listeners|fleet)\b|    (?:tunnel|allow_remote) = )"
+    return fenced + [textwrap.dedent(block) for block in indented if re.match(shown, block)]
+
+
+def _completed(block: str, folder: Path) -> str:
+    """With files that exist, and the tables that a configuration needs."""
+    for file in re.findall(r'_file = "(?:/[^"]*/)?([^"/]+)"', block):
+        (folder / file).touch(mode=0o600)
+        (folder / file).write_text("a password of this test")
+    block = re.sub(r'(_file = ")/[^"]*/', r"\1", block).replace("native:…,sha2:…", f"native:{'0' * 40},sha2:{'0' * 64}")
+    block = block.replace('"deploy"', f'"{pwd.getpwuid(os.getuid()).pw_name}"')
+    endpoint = 'endpoint = "orders.abc123def456.eu-west-1.rds.amazonaws.com"\n'
+    listener = '\n[[listeners]]\nbind = "127.0.0.1:0"\ntarget = "orders"\n'
+    if block.startswith("tunnel"):
+        block = f"[targets.orders]\n{endpoint}{block}"
+    if block.startswith("allow_remote"):
+        block = f"{listener}{block}"
+    if "[targets." not in block:
+        block += f"\n[targets.orders]\n{endpoint}"
+    if "[[listeners]]" not in block:
+        block += listener
+    if "[[accounts]]" not in block:
+        block += '\n[[accounts]]\nuser = "app"\npassword_env = "LEGACY_APP_PASSWORD"\n'
+    return block
 
 
 def test_flags_in_commands_exist() -> None:

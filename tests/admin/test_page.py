@@ -2,14 +2,16 @@
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pymysql
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from kit.admin import (
     HOSTILE,
@@ -17,15 +19,18 @@ from kit.admin import (
     Admin,
     RunningProxy,
     account_text,
+    embedded,
     eventually,
     proxy_with_admin,
     running_rds,
     target_text,
 )
 from kit.browser import DESKTOP, PHONE, Scheme, need_chromium, open_page
+from rds_iam_proxy.commands.demo.postgres.rds import EmbeddedPostgres
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from rds_iam_proxy.net.address import Address
 
+LEDGER = Address("ledger.c0000000000.eu-central-1.rds.amazonaws.com", 5432)
 REPORTS = Address("reports.cluster-ro-c0000000000.eu-central-1.rds.amazonaws.com", 3306)
 SHOTS = os.environ.get("SCREENSHOTS")
 """A folder that gets a picture of each state; docs/ has them."""
@@ -148,6 +153,27 @@ def test_errors_are_explained_and_hostile_names_are_text(running: tuple[RunningP
         assert page.locator("main img").count() == 0
 
 
+def test_marks_of_an_explanation_are_shown_as_what_they_mean(running: tuple[RunningProxy, Admin]) -> None:
+    proxy, admin = running
+
+    def explained(route: Route) -> None:
+        answer = route.fetch()
+        status = answer.json()
+        for error in status["errors"]:
+            error["cause"] = "Here *connecting* is meant, **not** `dial = *`."
+        route.fulfill(response=answer, json=status)
+
+    with open_page(admin.url) as page:
+        expect(page.locator("#state")).to_have_text("ready")
+        page.route("**/status?*", explained)
+        with pytest.raises(pymysql.err.OperationalError):
+            proxy.connect(password="wrong")
+        shown = page.locator("#errors .explanation")
+        expect(shown).to_contain_text("Here connecting is meant, not dial = *.")
+        expect(shown.locator("em")).to_have_text("connecting")
+        expect(shown.locator("strong")).to_have_text("not")
+
+
 def test_one_of_many_sessions_is_found_and_errors_are_not_below_them(running: tuple[RunningProxy, Admin]) -> None:
     proxy, admin = running
     with pytest.raises(pymysql.err.OperationalError):
@@ -191,8 +217,11 @@ def test_it_says_when_the_proxy_is_gone(running: tuple[RunningProxy, Admin]) -> 
 def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(running_rds(endpoint=REPORTS))
+        ledger = stack.enter_context(embedded(EmbeddedPostgres, endpoint=LEDGER, keys=rds.keys))
         config = (
-            target_text("shop", rds, more="logins_per_second = 5\nlogin_burst = 5\nlogin_wait = 3")
+            "[fleet]\nsize = 2\n"
+            + target_text("shop", rds, more="logins_per_second = 10\nlogin_burst = 10\nlogin_wait = 3")
+            + target_text("ledger", ledger)
             + target_text("reports", other, dial=Address("127.0.0.1", 1))
             + account_text("legacy_app")
             + account_text("nightly")
@@ -204,15 +233,25 @@ def test_a_busy_proxy_with_a_target_down(rds: EmbeddedRDS, tmp_path: Path) -> No
         for port, password in ((doors["shop"], "wrong"), (doors["reports"], proxy.password)):
             with pytest.raises(pymysql.err.OperationalError):
                 proxy.connect(port=port, password=password)
+        where = f"host=127.0.0.1 port={doors['ledger']} user=nightly dbname=shop application_name=booking"
+        stack.enter_context(psycopg.connect(where, password=proxy.password)).execute("SELECT 1")
         crowd = stack.enter_context(coming_and_going(proxy))
         with open_page(admin.url) as page:
             expect(page.locator("#state")).to_have_text("not ready")
+            open_transaction = page.locator("#sessions tr", has_text="booking")
+            expect(open_transaction.locator(".doing")).to_have_text(re.compile("in transaction [1-9]"))
+            open_transaction.get_by_role("button").click()
+            expect(page.get_by_role("dialog")).to_contain_text("Its transaction is open")
+            page.keyboard.press("Escape")
+            expect(page.locator("[data-target=ledger] .more")).to_contain_text("PostgreSQL ")
+            expect(page.locator("#targets")).not_to_contain_text("throttles")
+            expect(page.locator("#budgets")).to_contain_text("this proxy has 5 of 10 logins/s, one of 2 in the fleet")
             crowd.come(40)
             expect(page.locator("[data-activity^=waiting]").first).to_be_visible()
             expect(page.locator("[data-target=shop] .badge")).to_have_text("ready")
             down = page.locator("[data-target=reports]")
             expect(page.locator("#targets article").first).to_have_attribute("data-target", "reports")
-            expect(page.locator("#targets-down")).to_have_text("1 of 2 down")
+            expect(page.locator("#targets-down")).to_have_text("1 of 3 down")
             expect(down.locator(".badge")).to_have_text("down")
             expect(down.locator(".why")).to_contain_text("check that the tunnel runs")
             expect(page.locator("#errors li", has_text="1040 limited").first).to_be_visible()

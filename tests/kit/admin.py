@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.running_proxy import PASSWORD, RunningProxy, start_proxy
+from rds_iam_proxy.commands.demo.postgres.rds import EmbeddedPostgres
 from rds_iam_proxy.commands.demo.rds import EmbeddedRDS
 from rds_iam_proxy.net.address import Address
 from servers.settings import AccessKey
+
+Embedded = TypeVar("Embedded", EmbeddedRDS, EmbeddedPostgres)
 
 SECONDS = 15.0
 """For what should happen at once."""
@@ -74,12 +77,19 @@ def eventually(condition: Callable[[], Any], *, seconds: float = SECONDS) -> Any
 @contextlib.contextmanager
 def running_rds(**options: Any) -> Iterator[EmbeddedRDS]:
     """An embedded RDS on a loop of its own."""
-    started: list[EmbeddedRDS] = []
+    with embedded(EmbeddedRDS, **options) as rds:
+        yield rds
+
+
+@contextlib.contextmanager
+def embedded(kind: Callable[..., Embedded], **options: Any) -> Iterator[Embedded]:
+    """One of the two embedded servers, on a loop of its own."""
+    started: list[Embedded] = []
     ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def live() -> None:
-        async with EmbeddedRDS(**options) as rds:
+        async with kind(**options) as rds:
             started.append(rds)
             ready.set()
             await stop.wait()
@@ -98,7 +108,7 @@ def running_rds(**options: Any) -> Iterator[EmbeddedRDS]:
         thread.join(SECONDS)
 
 
-def target_text(name: str, rds: EmbeddedRDS, *, dial: Address | None = None, more: str = "") -> str:
+def target_text(name: str, rds: EmbeddedRDS | EmbeddedPostgres, *, dial: Address | None = None, more: str = "") -> str:
     """A target and the listener in front of it."""
     return f"""
 [targets.{name}]
@@ -144,6 +154,7 @@ __all__ = [
     "Admin",
     "RunningProxy",
     "account_text",
+    "embedded",
     "eventually",
     "proxy_with_admin",
     "running_rds",

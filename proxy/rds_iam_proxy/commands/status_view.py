@@ -143,8 +143,8 @@ def _sessions(sessions: Iterable[Status]) -> Table:
     table = _table("Account", "Client", "Program", "Target", "Doing", "Age", "Sent", "Received", "Id", "At RDS")
     for session in sessions:
         doing = session["activity"]
-        if doing == "idle":
-            doing = f"idle {duration(session['quiet'])}"
+        if doing in ("idle", "in transaction"):
+            doing += f" {duration(session['quiet'])}"
         account = session["account"] or "-"
         if session["db_user"] and session["db_user"] != account:
             account += f" as {session['db_user']}"

@@ -20,8 +20,7 @@ _DRAINED = 0.95  # of the permits in the second up to a refused one
 class Budget(Protocol):
     """What queue and limiter need to know. `Permits` is one, `shared_budget.SharedPermits` another."""
 
-    @property
-    def limit(self) -> float: ...
+    def limit(self, now: float) -> float: ...
     def rate(self, now: float) -> float: ...
     def take(self, now: float) -> bool: ...
     def seconds_until(self, permits: int, now: float) -> float: ...
@@ -39,8 +38,7 @@ class Permits:
         self._taken: deque[float] = deque()
         self._paused_at = -math.inf
 
-    @property
-    def limit(self) -> float:
+    def limit(self, now: float) -> float:
         """The configured rate, per second."""
         return self._limit
 

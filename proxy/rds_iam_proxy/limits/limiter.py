@@ -57,6 +57,11 @@ class Limiter:
         return self._permits.rate(self._now())
 
     @property
+    def limit(self) -> float:
+        """What `rate` is as long as RDS does not throttle: as configured, or this proxy's part of it in a fleet."""
+        return self._permits.limit(self._now())
+
+    @property
     def waiting(self) -> int:
         """How many logins wait."""
         return len(self._queue)
@@ -141,7 +146,7 @@ class Limiter:
 
     def _refusal(self, entry: Entry | None, patience: float) -> Limited:
         rate, waiting, endpoint = self.rate, len(self._queue), str(self._endpoint)
-        lowered = rate < self._permits.limit
+        lowered = rate < self.limit
         if entry is Entry.FULL:
             full = "queue-full-lowered" if lowered else "queue-full"
             return Limited(full, endpoint=endpoint, waiting=waiting, rate=rate)

@@ -168,10 +168,9 @@ class SharedPermits:
 
     # --- for the limiter ---
 
-    @property
-    def limit(self) -> float:
-        """The configured rate of the fleet, per second."""
-        return self._fleet.rate
+    def limit(self, now: float) -> float:
+        """What `rate` is as long as RDS does not throttle."""
+        return self._share.limit(now) if self._source(now) is Source.SHARE else self._fleet.rate
 
     def rate(self, now: float) -> float:
         """The rate of the fleet at this time, or of this proxy while it has its share; per second."""

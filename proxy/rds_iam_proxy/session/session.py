@@ -24,7 +24,7 @@ from .lending import Leaving, Lending, NothingOwed
 from .login import ClientLogin, Stage
 from .relay import Ending, Relay, Side
 from .traffic import Meter
-from .view import Activity, SessionView
+from .view import RESTING, Activity, SessionView
 
 FAREWELL_SECONDS = 1.0
 
@@ -117,7 +117,7 @@ class Session(Generic[SessionT]):
             db_user=account.db_user if account is not None else None,
             program=self._front.program,
             activity=activity,
-            quiet_seconds=(self.idle_seconds() or 0.0) if activity is Activity.IDLE else 0.0,
+            quiet_seconds=self._meter.quiet_seconds if activity in RESTING else 0.0,
             age_seconds=self._shared.now() - self._began,
             bytes_from_client=up,
             bytes_from_rds=down,

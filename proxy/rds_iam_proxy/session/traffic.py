@@ -40,18 +40,23 @@ class Meter:
         return self._up + relay.upward.byte_count, self._down + relay.downward.byte_count
 
     @property
-    def idle_seconds(self) -> float | None:
-        """How long nothing was sent either way, to be asked again and again; None: not idle, or nothing runs. An open
-        transaction, where it is known of, is not idle.
+    def quiet_seconds(self) -> float:
+        """How long nothing was sent either way, to be asked again and again; 0 while nothing runs.
 
         Counts from the first look that finds the counters unchanged.
         """
         relay, now = self.relay, self._now()
         if relay is None:
-            return None
+            return 0.0
         if relay.byte_count != self._byte_count:
             self._byte_count, self._quiet_since = relay.byte_count, now
-        return now - self._quiet_since if relay.seems_idle and not relay.in_transaction else None
+        return now - self._quiet_since
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """The same of an idle session, else None. An open transaction, where it is known of, is not idle."""
+        quiet, relay = self.quiet_seconds, self.relay
+        return quiet if relay is not None and relay.seems_idle and not relay.in_transaction else None
 
     @property
     def activity(self) -> Activity:

@@ -19,6 +19,9 @@ class Activity(StrEnum):
     ENDING = "ending"
 
 
+RESTING = (Activity.IDLE, Activity.IN_TRANSACTION)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionView:
     """One client as it is now. Its names are as they came: whoever prints them has to escape them."""
@@ -33,7 +36,7 @@ class SessionView:
     program: str
     activity: Activity
     quiet_seconds: float
-    """How long it has been idle."""
+    """How long it has been resting; 0 while it is not."""
     age_seconds: float
     bytes_from_client: int
     bytes_from_rds: int

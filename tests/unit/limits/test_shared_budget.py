@@ -192,6 +192,9 @@ def test_a_silent_store_costs_a_moment_and_then_everybody_has_the_share() -> Non
     world.run(world.now + 4)
     assert len(world.grants()) - before == pytest.approx(400, abs=8)
     assert {proxy.permits.source for proxy in world.proxies} == {Source.SHARE}
+    for proxy in world.proxies:
+        now = world.now + proxy.offset
+        assert (proxy.permits.rate(now), proxy.permits.limit(now)) == (25, 25), "nobody is told that RDS throttles"
     world.store_lives = True
     world.run(world.now + 3)
     assert {proxy.permits.source for proxy in world.proxies} == {Source.STORE}

@@ -73,11 +73,14 @@ async function end(session) {
 
 $("ask-cancel").addEventListener("click", () => $("ask").close());
 
+const WHAT_ENDS = {
+  running: "It runs a command, which is cut off; an open transaction is rolled back.",
+  idle: "It is idle, and learns of it at its next command; an open transaction is rolled back.",
+  "in transaction": "Its transaction is open and is rolled back; it learns of it at its next command.",
+};
+
 export function askToEnd(session) {
   const who = `${session.account} from ${session.peer}${session.program ? ` (${session.program})` : ""}`;
-  const what =
-    session.activity === "running"
-      ? "It runs a command, which is cut off; an open transaction is rolled back."
-      : "It is idle, and learns of it at its next command; an open transaction is rolled back.";
+  const what = WHAT_ENDS[session.activity] ?? WHAT_ENDS.idle;
   ask({ title: "End this session?", text: `${who}. ${what}`, button: "End session", action: () => end(session) });
 }

@@ -101,10 +101,15 @@ function amount(node, value, rest) {
   node.replaceChildren(value, make("small", "", rest));
 }
 
+function product(target) {
+  if (target.engine === "postgres") return "PostgreSQL";
+  return target.server_version.includes("MariaDB") ? "Version" : "MySQL";
+}
+
 function details(target) {
   const now = Date.now() / 1000 + offset;
   const parts = [];
-  if (target.server_version) parts.push(`Version ${target.server_version}`);
+  if (target.server_version) parts.push(`${product(target)} ${target.server_version}`);
   parts.push(target.last_login ? `last login at RDS ${ago(target.last_login, now)}` : "no login at RDS yet");
   const ages = Object.values(target.token_ages);
   if (ages.length) parts.push(`oldest token ${duration(Math.max(...ages))}`);
@@ -145,7 +150,7 @@ function createSession(session) {
 
   function update(now) {
     latest = now;
-    const isIn = now.activity === "running" || now.activity === "idle";
+    const rests = now.activity === "idle" || now.activity === "in transaction";
     say(account, now.account ?? "not logged in yet");
     say(dbUser, now.db_user && now.db_user !== now.account ? `as ${now.db_user}` : "");
     say(program, now.program || "unnamed program");
@@ -155,13 +160,13 @@ function createSession(session) {
     say(id, String(now.id));
     say(idAtRds, now.rds_connection_id ? `RDS ${now.rds_connection_id}` : "");
     doing.dataset.activity = now.activity;
-    say(doing, now.activity === "idle" ? `idle ${duration(now.quiet)}` : now.activity);
+    say(doing, rests ? `${now.activity} ${duration(now.quiet)}` : now.activity);
     say(cells[5], duration(now.age));
     const here = Date.now() / 1000 + offset;
     cells[5].title = `since ${clock(here - now.age, here)}`;
     say(cells[6], bytes(now.bytes_from_client));
     say(cells[7], bytes(now.bytes_from_rds));
-    end.disabled = !isIn;
+    end.disabled = !rests && now.activity !== "running";
     end.setAttribute("aria-label", `End the session of ${now.account ?? "nobody"} from ${now.peer}`);
   }
   return { node, update };
@@ -193,10 +198,11 @@ function createError() {
   return { node, update };
 }
 
-/** In the table of symptoms, what stands in backquotes is code. */
+/** The table of symptoms is written in Markdown: `code`, **strong** and *stressed* words. */
 function explain(node, error) {
-  const parts = `${error.cause} ${error.remedy}`.split("`");
-  node.append(...parts.map((part, i) => (i % 2 ? make("code", "", part) : part)));
+  const tags = ["", "code", "strong", "em"];
+  const parts = `${error.cause} ${error.remedy}`.split(/`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*/);
+  for (const [i, part] of parts.entries()) if (part) node.append(i % 4 ? make(tags[i % 4], "", part) : part);
 }
 
 const errorKey = (error) => JSON.stringify([error.target, error.user, error.peer, error.code, error.reason, error.first]);
@@ -264,8 +270,9 @@ function show(status) {
   showTargets(status);
   showErrors(status);
   showSessions(status);
-  say($("budgets"), status.budgets.map(budgetText).join(" "));
+  say($("budgets"), status.budgets.map(budgetText).join("\n"));
   $("budgets").hidden = status.budgets.length === 0;
+  $("budgets").classList.toggle("warns", status.budgets.some((budget) => budget.store && !budget.store_up));
   showReload(status);
   const doors = status.listeners.map((door) => `${door.address} → ${door.target} (TLS ${door.tls})`);
   say($("listeners"), `Listening on ${doors.join(", ")}`);
@@ -275,11 +282,12 @@ function show(status) {
 function budgetText(budget) {
   const rate = `${number(budget.rate)} of ${number(budget.rate_limit)} logins/s`;
   if (!budget.store) return `Budget ${budget.name}: this proxy has ${rate}, one of ${number(budget.size)} in the fleet.`;
+  const fault = budget.store_fault.replace(/\.$/, "");
   if (budget.source === "store") {
-    const state = budget.store_up ? "" : `, which does not answer: ${budget.store_fault}`;
+    const state = budget.store_up ? "" : `, which does not answer: ${fault}`;
     return `Budget ${budget.name}: the fleet has ${rate}, ${number(budget.members)} of ${number(budget.size)} proxies are heard by ${budget.store}${state}.`;
   }
-  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${budget.store_fault}.`;
+  return `Budget ${budget.name}: this proxy keeps to its share, ${rate}, because ${budget.store} is silent: ${fault}.`;
 }
 
 /** A reload that was refused, as long as it was the last. */
