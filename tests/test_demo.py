@@ -56,6 +56,8 @@ def test_it_runs_until_ctrl_c_and_says_how_to_connect(tmp_path: Path, before: st
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert "warning" not in err, "a clean first minute"
+    (ended,) = [line for line in map(json.loads, err.splitlines()) if line["event"] == "session ended"]
+    assert (ended["program"], ended["closed_by"]) == ("demo's own", "client"), "nobody else is there to be waited for"
     assert (status["state"], [one["program"] for one in status["sessions"]]) == ("ready", ["demo's own"])
     (refused,) = status["errors"]
     assert refused["reason"] == "wrong password"

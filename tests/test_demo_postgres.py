@@ -1,6 +1,7 @@
 """`rds-iam-proxy demo --engine postgres` as a process, and what clients can ask its server."""
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -42,6 +43,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DSN]:
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "Traceback" not in err
+    own = [line for line in map(json.loads, err.splitlines()) if line.get("program") == "demo's own"]
+    assert [line["closed_by"] for line in own if line["event"] == "session ended"] == ["client"]
 
 
 def connect(demo: DSN, **options: Any) -> "psycopg.Connection[Any]":

@@ -33,7 +33,7 @@ See it work, on this machine alone:
 Find out what is missing:
   rds-iam-proxy check orders.abc123def456.eu-west-1.rds.amazonaws.com --db-user app
 
-Serve on 127.0.0.1:3306, for any MySQL client:
+Serve on 127.0.0.1:3306, or 5432 for PostgreSQL, for any client:
   rds-iam-proxy serve orders.abc123def456.eu-west-1.rds.amazonaws.com --db-user app
 """
 
@@ -89,7 +89,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
     help="Print what --install-completion adds.",
 )
 def app() -> None:
-    """Log in to Amazon RDS and Aurora with IAM, from any MySQL client, through a port of this machine."""
+    """Log in to Amazon RDS and Aurora with IAM, from any MySQL or PostgreSQL client, through a port of this machine."""
 
 
 for _command in (*_FIRST, *_MORE):

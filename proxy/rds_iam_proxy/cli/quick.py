@@ -4,9 +4,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from ..commands.status_client import NoAnswer, wait_until_ready
-from ..net.address import ADMIN_PORT, Address
-
 WAIT_SECONDS = 30.0
 """How long `wait` waits by default."""
 
@@ -15,6 +12,10 @@ _PREFIX = "RDS_IAM_PROXY_"
 
 def wait(args: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
     """The exit code; None where `args` are anything but plain --admin and --timeout: then the parser has its turn."""
+    # An HTTP client is a fourth of the time that `--help` and completion take, which need none.
+    from ..commands.status_client import NoAnswer, wait_until_ready
+    from ..net.address import ADMIN_PORT, Address
+
     told = {name: environ.get(_PREFIX + name.upper()) for name in ("admin", "timeout")}
     words = [word for arg in args for word in (arg.split("=", 1) if arg.startswith("--") else [arg])]
     if len(words) % 2 or not set(words[::2]) <= {"--admin", "--timeout"}:

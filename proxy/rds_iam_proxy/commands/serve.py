@@ -57,11 +57,17 @@ def run(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle
         return runner.run(serve(config, on_ready=on_ready, lifecycle=lifecycle))
 
 
-async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: Lifecycle | None = None) -> int:
+async def serve(
+    config: Config,
+    *,
+    on_ready: OnReady | None = None,
+    on_stopping: Callable[[], None] | None = None,
+    lifecycle: Lifecycle | None = None,
+) -> int:
     """Serve until SIGINT, SIGTERM or the end of its terminal, then drain; a second signal ends at once.
 
-    The exit code is 0 unless a busy session was cut: then it is 129, 130 or 143, as the signal has it. Raises
-    ConfigError.
+    `on_stopping` is called before the drain, by which a caller's own session would be waited for. The exit code is 0
+    unless a busy session was cut: then it is 129, 130 or 143, as the signal has it. Raises ConfigError.
     """
     lifecycle = lifecycle or Lifecycle()
     service = Service(config, lifecycle.sockets, lifecycle.new_stats)
@@ -82,6 +88,8 @@ async def serve(config: Config, *, on_ready: OnReady | None = None, lifecycle: L
             on_ready(service.addresses)
         lifecycle.notifier.ready(service.status)
         await stopping.asked.wait()
+        if on_stopping is not None:
+            on_stopping()
         lifecycle.notifier.stopping(len(service.clients))
         reloader.stop()
         cut = await service.drain(stopping.at_once)

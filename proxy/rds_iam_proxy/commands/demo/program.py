@@ -6,7 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,10 @@ async def _run(listen: Address, page: Address, folder: Path, once: bool, engine:
         _point_to(folder, rds.keys)
         ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         config = _config(rds, (listen, page), password, play.db_user, engine)
-        serving = asyncio.create_task(serve(config, on_ready=lambda addresses: ready.set_result(addresses[0])))
+        kept = ExitStack()  # for the session on the page, which the drain would wait for as for anybody's
+        serving = asyncio.create_task(
+            serve(config, on_ready=lambda addresses: ready.set_result(addresses[0]), on_stopping=kept.close)
+        )
         either: set[asyncio.Future[Any]] = {serving, ready}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         try:
@@ -88,11 +91,12 @@ async def _run(listen: Address, page: Address, folder: Path, once: bool, engine:
                 return 1
             if once:
                 return 0
-            with closing(await asyncio.to_thread(_on_the_page, play, proxy, password)):
-                setup(in_colour=takes_colours(os.environ))  # from here on it is for what whoever tries it does
-                _say(_how_to_connect(proxy, page, password, engine))
-                return await serving
+            kept.enter_context(closing(await asyncio.to_thread(_on_the_page, play, proxy, password)))
+            setup(in_colour=takes_colours(os.environ))  # from here on it is for what whoever tries it does
+            _say(_how_to_connect(proxy, page, password, engine))
+            return await serving
         finally:
+            kept.close()
             serving.cancel()
             with suppress(asyncio.CancelledError):
                 await serving
