@@ -10,7 +10,7 @@ from .figures import Figures, Value, cpu, named
 from .lab import DIRECT, DIRECT_WAYS, PROXY, ROUTER, TITLES, TOKEN
 from .measures import bulk, lent, logins, many, memory, queries, startup
 from .samples import Run
-from .targets import LOGINS, MBPS, PER_GIGABYTE, PER_QUERY, QPS, targets
+from .targets import LOGINS, MBPS, PER_GIGABYTE, PER_QUERY, QPS, SERVER_CPU, targets
 
 QUIET_LOAD = 0.5
 COLOURS = {DIRECT: "#2f6fb7", TOKEN: "#2f6fb7", PROXY: "#d9822b", ROUTER: "#4f9d69"}
@@ -153,6 +153,7 @@ def _tables(runs: Sequence[Figures]) -> list[str]:
             Column("median ms", _median(lent.MEASURE, named("median_ms")), ".2f"),
             Column("p95 ms", _median(lent.MEASURE, named("p95_ms")), ".2f"),
             Column("CPU ms/login", _median_if_relayed(lent.MEASURE, cpu("_ms")), ".2f"),
+            Column("server's CPU ms/login", _median(lent.MEASURE, _if_there(SERVER_CPU)), ".2f"),
         ),
         _table(
             runs,

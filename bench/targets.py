@@ -10,6 +10,9 @@ from .measures import bulk, lent, logins, many, memory, queries, startup
 QPS = named("queries_per_second")
 MBPS = named("megabytes_per_second")
 LOGINS = named("logins_per_second")
+SERVER_CPU = "server_cpu_ms"
+"""Of a login, at the server; runs of before it was counted have none."""
+
 PER_QUERY, PER_GIGABYTE = cpu("_us"), cpu("_per_gigabyte")
 
 
@@ -90,6 +93,8 @@ def _lent(figures: Figures) -> Iterator[Target]:
             yield Target(f"{case}: lent logins, rate to {name}", ratio, "times", at_least=least)
         used = figures.median(lent.MEASURE, case, PROXY_LENDS, cpu("_ms"))
         yield Target(f"{case}: CPU of a lent login", used, "ms", at_most=1.0)
+        ratio = figures.ratio(lent.MEASURE, case, PROXY_LENDS, PROXY, lambda values: values.get(SERVER_CPU, 0.0))
+        yield Target(f"{case}: the server's CPU for a lent login to a new one's", ratio, "times", at_most=0.125)
 
 
 def _memory(figures: Figures) -> Iterator[Target]:

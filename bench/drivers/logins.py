@@ -4,11 +4,13 @@ import json
 import multiprocessing
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
+from bench.accounting import exact_cpu_of
 from bench.drivers.order import read_order, relay_cpu
 from bench.subjects import Connector, Subject
 from conformance.places import php
@@ -77,6 +79,11 @@ def _work(
     took.put(times)
 
 
+def _cpu_of_server(order: Mapping[str, Any]) -> float:
+    """0 where that is not asked for."""
+    return exact_cpu_of(order["server"]) if "server" in order else 0.0
+
+
 def main() -> None:
     subject, order = read_order()
     context = multiprocessing.get_context("fork")
@@ -90,9 +97,10 @@ def main() -> None:
     for worker in workers:
         worker.start()
     barrier.wait(60)
-    cpu, began = relay_cpu(subject), time.perf_counter()
+    cpu, served, began = relay_cpu(subject), _cpu_of_server(order), time.perf_counter()
     barrier.wait(order["seconds"] + 60)
     used, seconds = relay_cpu(subject), time.perf_counter() - began
+    served = _cpu_of_server(order) - served
     times = sorted(one for _ in workers for one in took.get())
     print(
         json.dumps(
@@ -102,6 +110,7 @@ def main() -> None:
                 "p95_ms": times[int(len(times) * 0.95)] * 1e3,
                 "cpu_user_ms": (used[0] - cpu[0]) / len(times) * 1e3,
                 "cpu_system_ms": (used[1] - cpu[1]) / len(times) * 1e3,
+                "server_cpu_ms": served / len(times) * 1e3,
             }
         )
     )

@@ -36,13 +36,16 @@ def measure(lab: Lab, scale: Scale) -> Iterator[Sample]:
             lab.subject(ROUTER),
             lab.subject(ROUTER).named(ROUTER_SHARES).through(sharing.pid, sharing.port),
         )
-        yield from _of_each_client(subjects, scale)
+        yield from _of_each_client(subjects, scale, lab.server.process.pid)
 
 
-def _of_each_client(subjects: Sequence[Subject], scale: Scale) -> Iterator[Sample]:
+def _of_each_client(subjects: Sequence[Subject], scale: Scale, server: int) -> Iterator[Sample]:
+    """`server`: its process, whose CPU is counted too."""
     for client in _clients():
         for at_once in AT_ONCE[:1] if scale.smoke else AT_ONCE:
-            take = partial(order.run, "logins", client=client, at_once=at_once, seconds=scale.seconds(2.5))
+            take = partial(
+                order.run, "logins", client=client, at_once=at_once, seconds=scale.seconds(2.5), server=server
+            )
             yield from interleaved(MEASURE, case(client, at_once), subjects, scale, take)
 
 

@@ -27,11 +27,15 @@ class Acceptance:
         self._times = 0
 
     async def accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
-        """The next connection and its address, however long it takes."""
-        loop = asyncio.get_running_loop()
+        """The next connection and its address, however long it takes. None is lost where this is cancelled: the loop's
+        own `sock_accept` has accepted one already while its caller has yet to wake up.
+        """
         while True:
+            await _readable(sock)
             try:
-                return await loop.sock_accept(sock)
+                return sock.accept()
+            except BlockingIOError:  # it has gone, or another process has it
+                continue
             except OSError as exc:
                 self.failed(exc)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -43,3 +47,13 @@ class Acceptance:
             reason = exc.strerror or type(exc).__name__
             event(log, logging.WARNING, "cannot accept", reason=reason, times=self._times)
             self._told_at, self._times = self._now(), 0
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)

@@ -13,7 +13,7 @@ from mysql_wire.constants import Capability, MariaDBCapability, Status
 from mysql_wire.handshake import ServerIdentity
 from mysql_wire.packet import frame
 from mysql_wire.reply import OKPacket
-from rds_iam_proxy.mysql.cleaner import Cleaner
+from rds_iam_proxy.mysql.cleaner import CLEAN_SECONDS, TAKE_SECONDS, Cleaner
 from rds_iam_proxy.mysql.kind import kind_of
 from rds_iam_proxy.mysql.rds_login import ASKS_NOTHING, UpstreamSession
 from rds_iam_proxy.net.stream import EndOfStream
@@ -229,3 +229,51 @@ def test_init_connect_is_not_lent() -> None:
             await cleaner.clean(session, kind)
 
     run(work(), VirtualTimeLoop())
+
+
+class Reader:
+    """A client that has quit: `dialect.Taker`. Takes the next of what it is owed after so many seconds."""
+
+    def __init__(self, *, seconds: float, has_left: bool = False) -> None:
+        self.has_left = has_left
+        self.taken = bytearray()
+        self._seconds = seconds
+
+    async def take(self, data: bytes) -> bool:
+        await asyncio.sleep(self._seconds)
+        self.taken += data
+        return True
+
+
+@pytest.mark.parametrize(
+    ("client", "takes_it", "seconds"),
+    [
+        (Reader(seconds=TAKE_SECONDS - 1), True, TAKE_SECONDS - 1),
+        (Reader(seconds=3600), False, TAKE_SECONDS),  # it is given up, its session is not
+        (Reader(seconds=3600, has_left=True), False, CLEAN_SECONDS),
+    ],
+    ids=["that reads late", "that reads nothing", "that has closed"],
+)
+def test_a_client_that_has_quit_has_a_minute_for_what_it_is_owed(
+    client: Reader, takes_it: bool, seconds: float
+) -> None:
+    owed = _result("what the client has asked before")
+
+    async def work() -> float:
+        honest, armed = Honest(), [False]
+
+        def answer(command: bytes) -> bytes | None:
+            was_armed, armed[0] = armed[0], False
+            return (owed if was_armed else b"") + (honest(command) or b"")
+
+        cleaner, session = Cleaner(), _session(answer)
+        kind = kind_of(ASKS_NOTHING, session.identity)
+        assert kind is not None
+        await cleaner.learn(session, kind)
+        armed[0] = True
+        began = asyncio.get_running_loop().time()
+        await cleaner.clean(session, kind, client)
+        return asyncio.get_running_loop().time() - began
+
+    assert run(work(), VirtualTimeLoop()) == pytest.approx(seconds)
+    assert client.taken == (owed if takes_it else b"")
