@@ -42,10 +42,11 @@ class Server:
         self.writes.append(commands)
         self._more.set()
 
-    async def read_some(self, buffer: memoryview) -> int:
-        while not self._out:
-            self._more.clear()
-            await self._more.wait()
+    async def read_some(self, buffer: memoryview, deadline: float) -> int:
+        async with asyncio.timeout_at(deadline):
+            while not self._out:
+                self._more.clear()
+                await self._more.wait()
         count = min(len(buffer), len(self._out))
         buffer[:count] = self._out[:count]
         del self._out[:count]
