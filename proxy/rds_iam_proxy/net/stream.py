@@ -137,7 +137,7 @@ class Stream:
         )
         self._socket = wrapped
         self._notifies_end = server_side
-        self._read_record = cast(Callable[[int, memoryview], int], wrapped.read)  # as recv_into, with less before it
+        self._read_record = cast("Callable[[int, memoryview], int]", wrapped.read)  # as recv_into, with less before it
         while True:
             try:
                 wrapped.do_handshake()
@@ -284,7 +284,7 @@ class Stream:
         self._loop.remove_reader(self._fd)
 
     def watch_writable(self, callback: Callable[[], object] | None) -> None:
-        if self._fd < 0:
+        if self._fd < 0 or (callback is None and not self._waits_to_write):
             return
         if self._must_acknowledge and self._waits_to_write is (callback is None):
             # A peer that takes nothing may be busy (a COPY that waits for a lock): Linux would count it as gone.
