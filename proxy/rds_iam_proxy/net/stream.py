@@ -41,7 +41,6 @@ class Stream:
 
     __slots__ = (
         "_fd",
-        "_is_watched",
         "_loop",
         "_must_acknowledge",
         "_notifies_end",
@@ -60,7 +59,6 @@ class Stream:
             if must_acknowledge:
                 limit_unacknowledged(sock, UNACKNOWLEDGED_SECONDS)
         self._must_acknowledge = must_acknowledge
-        self._is_watched = False  # the loop calls back when there is something to read
         self._waits_to_write = False
         self._notifies_end = False
         self._loop = asyncio.get_running_loop()
@@ -271,17 +269,12 @@ class Stream:
             return 0
 
     def watch_readable(self, callback: Callable[[], object] | None) -> None:
-        """None: no more. The loop is told only when it calls in vain: the next watch is mostly set before that, and to
-        take one away and set another costs ten system calls, to put it in the other's place none.
-        """
-        if self._fd < 0 or (callback is None and not self._is_watched):
+        if self._fd < 0:
             return
-        self._is_watched = True
-        self._loop.add_reader(self._fd, callback or self._unwatch)
-
-    def _unwatch(self) -> None:
-        self._is_watched = False
-        self._loop.remove_reader(self._fd)
+        if callback is None:
+            self._loop.remove_reader(self._fd)
+        else:
+            self._loop.add_reader(self._fd, callback)
 
     def watch_writable(self, callback: Callable[[], object] | None) -> None:
         if self._fd < 0 or (callback is None and not self._waits_to_write):
@@ -326,7 +319,7 @@ class Stream:
 
     def _drop(self) -> None:
         """The watches go first: the next connection may get the same descriptor number."""
-        self._unwatch()
+        self.watch_readable(None)
         self.watch_writable(None)
         self._fd = -1
         self._socket.close()
