@@ -23,6 +23,7 @@ HEADER_BYTES = 5
 _HEADER = Struct("!BI").unpack_from
 _READY = b"Z\0\0\0\x05"
 _READY_BYTES = len(_READY) + 1
+_STATUS = {status.value[0]: status for status in TransactionStatus}
 _BEHIND_READY_BYTES = 1024
 """How much that came unasked behind a ReadyForQuery, in the same chunk, is looked at."""
 
@@ -176,6 +177,10 @@ class SessionWatch:
         if self.status is not None:
             return
         counting = self._unsynced or self._asked > self._answered + 1
+        if not (counting or self._tail) and data[-_READY_BYTES:-1] == _READY and (last := _STATUS.get(data[-1])):
+            self._answered, self._last = self._asked, last  # the common case
+            self._rest_if_all_is_answered()
+            return
         if counting or len(data) <= _BEHIND_READY_BYTES:
             seen = self._tail + bytes(data)
         else:
@@ -222,7 +227,4 @@ def _ready_at_end(seen: bytes) -> TransactionStatus | None:
         if position + HEADER_BYTES > len(seen):
             break
         position += max(HEADER_BYTES, _HEADER(seen, position)[1] + 1)
-    try:
-        return TransactionStatus(seen[start + len(_READY) : start + _READY_BYTES])
-    except ValueError:
-        return None
+    return _STATUS.get(seen[start + len(_READY)])

@@ -17,6 +17,9 @@ from typing import cast
 from .keepalive import UNACKNOWLEDGED_SECONDS, keep_alive, limit_unacknowledged
 
 MAX_TLS_RECORD = 16 * 1024
+BULK_RECORD = 4 * 1024
+"""Behind a TLS record this long another one is looked for: MySQL fills its records, PostgreSQL sends 8 KiB in each."""
+
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1024 * 1024
 """How long, and for how many bytes, a refused client is read from, so that the refusal reaches it."""
@@ -242,7 +245,7 @@ class Stream:
         except ssl.SSLWantReadError:
             return None
         with suppress(OSError):  # it comes again with the next call
-            while count == MAX_TLS_RECORD and len(buffer) - filled >= MAX_TLS_RECORD:
+            while count >= BULK_RECORD and len(buffer) - filled >= MAX_TLS_RECORD:
                 count = read_record(MAX_TLS_RECORD, buffer[filled:])
                 filled += count
         return filled
@@ -254,19 +257,14 @@ class Stream:
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Write as much as goes now: the number of bytes. Raises OSError."""
-        sent = self._send_once(data)
-        if sent == len(data):
-            return sent
-        view = memoryview(data)
-        while (count := self._send_once(view[sent:])) > 0:  # TLS takes one record at a time
-            sent += count
-        return sent
-
-    def _send_once(self, data: bytes | bytearray | memoryview) -> int:
+        sent = 0
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
+            while sent < len(data):  # TLS takes one record at a time
+                sent += self._socket.send(memoryview(data)[sent:])
         except _BLOCKED:
-            return 0
+            return sent
+        return sent
 
     def watch_readable(self, callback: Callable[[], object] | None) -> None:
         if self._fd < 0:

@@ -25,6 +25,7 @@ class CommandWatch:
 
     def __init__(self) -> None:
         self._session = SessionWatch()
+        self.answered = self._session.answered
         self._waiting = memoryview(b"")
 
     @property
@@ -58,9 +59,6 @@ class CommandWatch:
         part, self._waiting = self._waiting[:TURN_BYTES], self._waiting[TURN_BYTES:]
         self._session.feed(part)
         return part
-
-    def answered(self, data: memoryview) -> None:
-        self._session.answered(data)
 
     def flush(self) -> bytes:
         """All but what waits was handed on at once."""

@@ -56,8 +56,9 @@ class Relay:
         self._asked_at = -1  # how many bytes had come from RDS when the client asked last
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         listen = self._listen if watch.watches_answers else None
-        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan, lambda: watch.has_more)
+        self.upward = Direction(Side.CLIENT, client, rds, buffer, self._over, self._scan)
         self.downward = Direction(Side.RDS, rds, client, buffer, self._over, listen)
+        self.upward.has_more = watch.has_more
 
     @property
     def byte_count(self) -> int:
@@ -137,6 +138,7 @@ class Relay:
         except watch.broken as exc:
             self._end(Ending(Side.PROXY, str(exc)))
             return b""
+        self.upward.has_more = watch.has_more
         if watch.commands != before:
             # Of several at once only the last one's kind is known: then one of them is taken to be answered.
             if watch.awaits_answer or watch.commands > before + 1:
@@ -159,13 +161,12 @@ class Relay:
 class Direction:
     """Bytes from one side to the other.
 
-    `transform` makes of what was read what is sent. While it `has_more` to make, it is called again without bytes, once
-    in each turn of the loop, and nothing else is read.
+    `transform` makes of what was read what is sent. While it says that there is more to make (`has_more`), it is called
+    again without bytes, once in each turn of the loop, and nothing else is read.
     """
 
     __slots__ = (
         "_buffer",
-        "_has_more",
         "_name",
         "_over",
         "_pending",
@@ -173,6 +174,7 @@ class Direction:
         "_source",
         "_transform",
         "byte_count",
+        "has_more",
         "is_at_end",
     )
 
@@ -184,7 +186,6 @@ class Direction:
         buffer: memoryview,
         over: asyncio.Future[Ending],
         transform: Callable[[memoryview], Bytes] | None,
-        has_more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.byte_count = 0
         self._name = name
@@ -193,8 +194,8 @@ class Direction:
         self._buffer = buffer
         self._over = over
         self._transform = transform
-        self._has_more = has_more
         self._pending: memoryview | None = None
+        self.has_more = False
         self.is_at_end = False
         """The source sends no more."""
 
@@ -209,7 +210,7 @@ class Direction:
 
     def resume(self) -> None:
         """Read when there is something to read, and when all that was read is handed on."""
-        if self._has_more():
+        if self.has_more:
             asyncio.get_running_loop().call_soon(self._go_on)
             return
         self._source.watch_readable(self._readable)
@@ -242,7 +243,7 @@ class Direction:
         return bytes(pending or b"")
 
     def _readable(self) -> None:
-        if self._over.done() or self._pending is not None or self._has_more():
+        if self._over.done() or self._pending is not None or self.has_more:
             return
         try:
             count = self._source.receive(self._buffer)
@@ -262,7 +263,7 @@ class Direction:
             return
         self.byte_count += count
         self._hand_on(self._buffer[:count])
-        if self._has_more():
+        if self.has_more:
             self._source.watch_readable(None)
             self._resume_unless_held_up()
 
