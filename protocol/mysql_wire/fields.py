@@ -22,11 +22,12 @@ class PayloadReader:
         return len(self._payload) - self._position
 
     def string_fixed(self, length: int, field: str) -> bytes:
-        if length > self.left:
-            raise MalformedPacket(f"{self._message}.{field}: {length} bytes wanted, {self.left} left")
         start = self._position
-        self._position = start + length
-        return self._payload[start : self._position]
+        end = start + length
+        if end > len(self._payload):
+            raise MalformedPacket(f"{self._message}.{field}: {length} bytes wanted, {self.left} left")
+        self._position = end
+        return self._payload[start:end]
 
     def int_fixed(self, length: int, field: str) -> int:
         return int.from_bytes(self.string_fixed(length, field), "little")

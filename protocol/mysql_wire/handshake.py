@@ -18,6 +18,8 @@ MAX_ATTRIBUTES_LENGTH = 65_535
 MAX_PLUGIN_LENGTH = 64
 UTF8MB4_GENERAL_CI, UTF8MB4_0900_AI_CI = 45, 255
 
+_PROTOCOL_41 = int(Capability.PROTOCOL_41)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
@@ -93,11 +95,11 @@ class HandshakeV10:
     def encode(self) -> bytes:
         if len(self.nonce) != NONCE_LENGTH or b"\0" in self.nonce:
             raise LocalProtocolError(f"HandshakeV10.nonce: {NONCE_LENGTH} bytes without NUL wanted")
-        identity = self.identity
+        identity, flags = self.identity, int(self.identity.capabilities)  # operations on flags are slow
         writer = PayloadWriter().int_fixed(PROTOCOL_VERSION, 1).string_nul(identity.version)
         writer.int_fixed(self.connection_id, 4).string_nul(self.nonce[:8])
-        writer.int_fixed(identity.capabilities & 0xFFFF, 2).int_fixed(identity.collation, 1).int_fixed(self.status, 2)
-        writer.int_fixed(identity.capabilities >> 16, 2).int_fixed(NONCE_LENGTH + 1, 1).string_fixed(bytes(6))
+        writer.int_fixed(flags & 0xFFFF, 2).int_fixed(identity.collation, 1).int_fixed(self.status, 2)
+        writer.int_fixed(flags >> 16, 2).int_fixed(NONCE_LENGTH + 1, 1).string_fixed(bytes(6))
         writer.int_fixed(identity.mariadb_capabilities, 4).string_nul(self.nonce[8:])
         return writer.string_nul(self.auth_plugin_name.encode()).payload()
 
@@ -129,8 +131,8 @@ def peek_capabilities(payload: bytes) -> Capability:
     """The flags that a login packet begins with: 2 bytes before MySQL 4.1, else 4. Raises MalformedPacket."""
     if len(payload) < 2:
         raise MalformedPacket(f"HandshakeResponse.client_flag: 2 bytes wanted, {len(payload)} left")
-    low = Capability(int.from_bytes(payload[:2], "little"))
-    return Capability(int.from_bytes(payload[:4], "little")) if Capability.PROTOCOL_41 in low else low
+    flags = int.from_bytes(payload[:4], "little")
+    return Capability(flags if flags & _PROTOCOL_41 else flags & 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)

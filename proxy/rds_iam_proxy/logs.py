@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Literal, TextIO
 
 from .log_writer import LogWriter, writer_to
@@ -25,6 +26,8 @@ _KEPT_QUIET = ("boto3", "botocore", "urllib3")
 _REASONS = ("text", "why", "fault", "error")
 """Fields that say what it is about: on a terminal right behind the event, as a sentence."""
 
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
 _COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
 _DIM = "2"
 
@@ -38,6 +41,8 @@ def printable(raw: bytes | str) -> str:
     """Bytes from a client, fit for a log, a terminal or a page: escaped, and cut at 64 characters."""
     # No character of UTF-8 has more than 4 bytes, so this is enough of it to see that it must be cut.
     text = raw[: 4 * MAX_PRINTED + 4].decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+    if len(text) <= MAX_PRINTED and text.isprintable() and "\\" not in text:  # nearly always
+        return text
     # Backslashes too, so that what looks like an escape is one.
     return _cut(("\\\\" if char == "\\" else _escape(char) for char in text), MAX_PRINTED)
 
@@ -82,7 +87,16 @@ def event(
     """
     if logger.isEnabledFor(level):
         exc_info = None if exception is None else (type(exception), exception, exception.__traceback__)
-        logger.log(level, "%s", message, exc_info=exc_info, extra={_FIELDS: fields})
+        logger.handle(_record(logger.name, level, message, fields, exc_info))
+
+
+def _record(
+    name: str, level: int, message: str, fields: Mapping[str, object], exc_info: _ExcInfo | None = None
+) -> logging.LogRecord:
+    """Not by Logger.log: that looks for the line of code in the stack, which nothing of ours shows."""
+    record = logging.LogRecord(name, level, "", 0, message, None, exc_info)
+    setattr(record, _FIELDS, fields)
+    return record
 
 
 def setup(
@@ -164,9 +178,8 @@ class _Handler(logging.Handler):
         """A log that cannot be written ends no session, and logging's own report would show the record's values."""
 
     def _dropped(self, count: int) -> str:
-        record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, "%s", ("log lines dropped",), None)
-        setattr(record, _FIELDS, {"lines": count, "why": "whoever reads this log had stopped"})
-        return self.format(record)
+        fields = {"lines": count, "why": "whoever reads this log had stopped"}
+        return self.format(_record(__name__, logging.WARNING, "log lines dropped", fields))
 
 
 class _Formatter(logging.Formatter):
@@ -228,7 +241,7 @@ class _JSONFormatter(_Formatter):
 
 
 def _value(value: object) -> object:
-    if isinstance(value, bool | int):
+    if isinstance(value, int):
         return value
     if isinstance(value, float):
         return round(value, 6)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rds_iam_proxy.threads import future_in_thread, in_thread
+from rds_iam_proxy.threads import KeptThread, future_in_thread, in_thread
 
 
 async def test_result_and_exception_come_from_a_daemon_thread() -> None:
@@ -46,3 +46,22 @@ def test_a_call_that_outlives_the_loop_is_no_error() -> None:
     gate.set()
     thread.join(20)
     assert not thread.is_alive()
+
+
+async def test_a_kept_thread_makes_all_calls_until_it_is_closed() -> None:
+    kept = KeptThread("kept")
+    first = await kept.future(threading.current_thread)
+    assert await kept.future(threading.current_thread) is first
+    assert first.daemon
+    assert first.name == "rds-iam-proxy-kept"
+
+    def fail() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        await kept.future(fail)
+    last = kept.future(threading.current_thread)
+    kept.close()
+    assert await last is first
+    await asyncio.to_thread(first.join, 20)
+    assert not first.is_alive()

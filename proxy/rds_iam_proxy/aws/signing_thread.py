@@ -13,7 +13,7 @@ from typing import Protocol
 from ..errors.tree import Draining, LoginError
 from ..logs import event
 from ..net.address import Address
-from ..threads import future_in_thread
+from ..threads import KeptThread, future_in_thread
 from .clock import Clock
 from .credentials import Identity, Signed, Stamp, credentials_fault
 from .token import Token
@@ -67,6 +67,7 @@ class _Files:
         self._boot = boot
         self._seen_at = -math.inf
         self._look: asyncio.Future[Stamp] | None = None
+        self._thread = KeptThread("credential-files")
 
     def saw(self, stamp: Stamp, at: float) -> None:
         if at >= self._seen_at:
@@ -76,9 +77,12 @@ class _Files:
         """Unless somebody has just looked, or is still looking."""
         began = self._boot()
         if self._look is None and began - self._seen_at >= LOOK_SECONDS:
-            self._look = future_in_thread(signer.stamp, "credential-files")
+            self._look = self._thread.future(signer.stamp)
             self._look.add_done_callback(lambda look: self._looked(look, began))
             await asyncio.wait({self._look}, timeout=LOOK_WAIT_SECONDS)
+
+    def close(self) -> None:
+        self._thread.close()
 
     def _looked(self, look: asyncio.Future[Stamp], began: float) -> None:
         self._look = None
@@ -150,6 +154,7 @@ class SigningThread:
             if not flight.outcome.done():
                 flight.outcome.set_result(Draining("stopping"))
         self._flights.clear()
+        self._files.close()
         for signer in self._signers:
             signer.close()
 

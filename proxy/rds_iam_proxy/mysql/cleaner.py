@@ -156,8 +156,7 @@ async def _read(stream: Stream, answers: Answers, wanted: int, client: Taker | N
     deadline, untaken = now() + CLEAN_SECONDS, 0
     while answers.answered < wanted:
         try:
-            async with asyncio.timeout_at(deadline):
-                count = await stream.read_some(buffer)
+            count = await stream.read_some(buffer, deadline)
         except TimeoutError:
             if answers.answered or client is None or client.has_left:
                 raise

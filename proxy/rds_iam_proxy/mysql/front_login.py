@@ -3,9 +3,9 @@
 import logging
 import secrets
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 
 from mysql_wire.commands import CommandScanner
 from mysql_wire.constants import NONCE_LENGTH, Command
@@ -27,7 +27,7 @@ from .greeter import Greeter
 from .greetings import DEFAULT_IDENTITY
 from .kind import kind_of
 from .packets import read_packet
-from .program_name import client_program
+from .program_name import attributes_of, client_program
 from .rds_login import ASKS_NOTHING, UpstreamSession, order_for
 
 _LETTERS_ONLY = str.maketrans("-_", "xy")
@@ -48,8 +48,8 @@ class MySQLFront:
         self._shared = shared
         self._account = self._ordered = _NOBODY  # who is in, and who is to be
         self._request = ASKS_NOTHING
+        self._attributes: Mapping[bytes, bytes] = {}  # the request's
         self._greet_as = DEFAULT_IDENTITY
-        self._login = self._new_login()
 
     @property
     def user(self) -> bytes:
@@ -59,7 +59,6 @@ class MySQLFront:
         self._greet_as = await self._greeter.greet_as(self._arrival.login_timeout)
         if self._arrival.auth == "native" or self._shared.accounts.native_only(self._arrival.target):
             self._greet_as = self._greet_as.for_old_clients()
-        self._login = self._new_login()
         check()
         await self._stream.write(self._login.greeting())
 
@@ -80,7 +79,8 @@ class MySQLFront:
         except RemoteProtocolError as exc:
             raise refusals.broken_login(exc) from exc
         self._request = login.request or ASKS_NOTHING
-        self.program = client_program(self._request.attributes)
+        self._attributes = attributes_of(self._request.attributes)
+        self.program = client_program(self._attributes)
 
     def verify(self) -> bool:
         return self._login.verify()
@@ -98,7 +98,7 @@ class MySQLFront:
     def order(self, account: Account) -> Order[UpstreamSession]:
         self._ordered = account
         greeter, request = self._greeter, self._request
-        kind = None if greeter.is_rds_proxy else kind_of(request, greeter.identity)
+        kind = None if greeter.is_rds_proxy else kind_of(request, self._attributes, greeter.identity)
         return order_for(greeter, account.user, account.db_user, request, kind)
 
     async def welcome(self, rds: UpstreamSession) -> None:
@@ -164,6 +164,11 @@ class MySQLFront:
     def farewell(self, error: LoginError) -> bytes:
         """MariaDB closes without a word."""
         return b"" if self._greet_as.is_mariadb else farewells.between_commands(error)
+
+    @cached_property
+    def _login(self) -> ServerLogin:
+        """The one under way: the first is made when it is known as whom to greet, or when that fails."""
+        return self._new_login()
 
     def _new_login(self) -> ServerLogin:
         target, tls = self._arrival.target, self._arrival.tls

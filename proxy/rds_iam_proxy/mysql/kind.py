@@ -1,11 +1,10 @@
 """Which logins lead to the same session: only between those a used one may change hands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mysql_wire.constants import Capability, MariaDBCapability
 from mysql_wire.handshake import LoginRequest, ServerIdentity
-
-from .program_name import attributes_of
 
 MAX_ATTRIBUTES_BYTES = 4096
 """Of connection attributes in a kind: sessions with more are not lent."""
@@ -43,11 +42,13 @@ class Kind:
         return self._hash
 
 
-def kind_of(request: LoginRequest, identity: ServerIdentity | None) -> Kind | None:
-    """None: such sessions are not lent. `max_packet_size` is not looked at, as servers ignore it."""
+def kind_of(request: LoginRequest, attributes: Mapping[bytes, bytes], identity: ServerIdentity | None) -> Kind | None:
+    """`attributes`: the request's, by name. None: such sessions are not lent.
+
+    `max_packet_size` is not looked at, as servers ignore it.
+    """
     if len(request.attributes or b"") > MAX_ATTRIBUTES_BYTES:
         return None
-    attributes = attributes_of(request.attributes)
     return Kind(
         request.database or None,
         request.collation,

@@ -1,4 +1,6 @@
-"""The name of the program that a client says it is, from the connection attributes of its login packet."""
+"""What a client says of itself in the connection attributes of its login packet, the name of the program above all."""
+
+from collections.abc import Mapping
 
 from mysql_wire.errors import MalformedPacket
 from mysql_wire.fields import PayloadReader
@@ -9,10 +11,9 @@ _NAMES = (b"program_name", b"_client_name")
 """The first one that is given: what the program calls itself, else the library that it uses."""
 
 
-def client_program(attributes: bytes | None) -> str:
+def client_program(attributes: Mapping[bytes, bytes]) -> str:
     """Escaped, cut; empty if it does not say."""
-    found = attributes_of(attributes)
-    return next((printable(found[name]) for name in _NAMES if found.get(name)), "")
+    return next((printable(attributes[name]) for name in _NAMES if attributes.get(name)), "")
 
 
 def attributes_of(attributes: bytes | None) -> dict[bytes, bytes]:

@@ -92,12 +92,13 @@ class Stream:
             view = view[count:]
         return bytes(data)
 
-    async def read_some(self, buffer: memoryview) -> int:
-        """What there is, into `buffer`, which has room for a TLS record at least: the number of bytes. Raises
-        EndOfStream, OSError.
+    async def read_some(self, buffer: memoryview, deadline: float) -> int:
+        """What there is, into `buffer`, which has room for a TLS record at least: the number of bytes. Waits until
+        `deadline`, on the loop's clock. Raises EndOfStream, TimeoutError, OSError.
         """
         while (count := self.receive(buffer)) is None:
-            await self._until_ready(BlockingIOError(), write=False)
+            async with asyncio.timeout_at(deadline):
+                await self._until_ready(BlockingIOError(), write=False)
         if count == 0:
             raise EndOfStream("closed where more was due")
         return count
@@ -137,7 +138,7 @@ class Stream:
         )
         self._socket = wrapped
         self._notifies_end = server_side
-        self._read_record = cast(Callable[[int, memoryview], int], wrapped.read)  # as recv_into, with less before it
+        self._read_record = cast("Callable[[int, memoryview], int]", wrapped.read)  # as recv_into, with less before it
         while True:
             try:
                 wrapped.do_handshake()
@@ -274,7 +275,7 @@ class Stream:
             self._loop.add_reader(self._fd, callback)
 
     def watch_writable(self, callback: Callable[[], object] | None) -> None:
-        if self._fd < 0:
+        if self._fd < 0 or (callback is None and not self._waits_to_write):
             return
         if self._must_acknowledge and self._waits_to_write is (callback is None):
             # A peer that takes nothing may be busy (a COPY that waits for a lock): Linux would count it as gone.

@@ -322,7 +322,8 @@ class Session(Generic[SessionT]):
         event(log, level, "login broken off", id=self.id, peer=str(self._arrival.peer), reason=reason)
 
     def _log_begin(self) -> None:
-        event(log, logging.INFO, "session began", **self._who(), tls=self._stream.tls is not None)
+        view = self.view()
+        event(log, logging.INFO, "session began", **self._who(view), tls=view.tls)
 
     def _log_end(self, ending: Ending) -> None:
         view = self.view()
@@ -330,7 +331,7 @@ class Session(Generic[SessionT]):
             log,
             logging.INFO,
             "session ended",
-            **self._who(),
+            **self._who(view),
             seconds=round(view.age_seconds, 3),
             bytes_from_client=view.bytes_from_client,
             bytes_from_rds=view.bytes_from_rds,
@@ -339,9 +340,8 @@ class Session(Generic[SessionT]):
         )
         self._upstream.stats.ended[str(ending.by)] += 1
 
-    def _who(self) -> dict[str, Any]:
+    def _who(self, view: SessionView) -> dict[str, Any]:
         """What both lines of a session say: enough to find it in RDS's process list, and the client on its machine."""
-        view = self.view()
         return {
             "id": view.id,
             "rds_connection_id": view.rds_connection_id,

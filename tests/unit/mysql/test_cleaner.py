@@ -42,10 +42,11 @@ class Server:
         self.writes.append(commands)
         self._more.set()
 
-    async def read_some(self, buffer: memoryview) -> int:
-        while not self._out:
-            self._more.clear()
-            await self._more.wait()
+    async def read_some(self, buffer: memoryview, deadline: float) -> int:
+        async with asyncio.timeout_at(deadline):
+            while not self._out:
+                self._more.clear()
+                await self._more.wait()
         count = min(len(buffer), len(self._out))
         buffer[:count] = self._out[:count]
         del self._out[:count]
@@ -102,7 +103,7 @@ def _cleaned(answer: Answer, version: bytes = b"9.7.4", *, times: int = 1) -> li
 
     async def work() -> list[list[bytes]]:
         cleaner, session = Cleaner(), _session(answer, version)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         for _ in range(times):
@@ -151,7 +152,7 @@ def _unfit(change: Callable[[Honest], object], *, killed: bool = False) -> str:
     async def work() -> str:
         server = Honest()
         cleaner, session = Cleaner(), _session(server)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         await cleaner.clean(session, kind)
@@ -181,7 +182,7 @@ def test_an_answer_that_does_not_come_ends_within_a_second(place: int) -> None:
             return None if counted[0] == place + 1 else honest(command)
 
         cleaner, session = Cleaner(), _session(answer)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         armed[0] = True
@@ -207,7 +208,7 @@ def test_any_other_bytes_end_in_unfit(noise: bytes, place: int) -> None:
             return noise if counted[0] == place + 1 and noise != right else right
 
         cleaner, session = Cleaner(), _session(answer)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         armed[0] = True
@@ -222,7 +223,7 @@ def test_init_connect_is_not_lent() -> None:
         server = Honest()
         server.now[4] = "SET @x = 1"
         cleaner, session = Cleaner(), _session(server)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         with pytest.raises(Unfit, match="no reference"):

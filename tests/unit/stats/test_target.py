@@ -3,7 +3,7 @@
 import pytest
 
 from rds_iam_proxy.errors.tree import CredentialsError, Denied, Limited, LoginError, Refused, Unreachable, Verdict
-from rds_iam_proxy.mysql.program_name import client_program
+from rds_iam_proxy.mysql.program_name import attributes_of, client_program
 from rds_iam_proxy.rds.login import Step
 from rds_iam_proxy.stats.histogram import Histogram
 from rds_iam_proxy.stats.phases import Phase, PhaseTimer
@@ -168,7 +168,7 @@ def test_count_of_an_error_that_is_forgotten_is_still_told(stats: TargetStats) -
     ],
 )
 def test_the_program_is_read_from_the_attributes(attributes: bytes | None, program: str) -> None:
-    assert client_program(attributes) == program
+    assert client_program(attributes_of(attributes)) == program
 
 
 def test_unknown_users_do_not_push_another_error_out() -> None:

@@ -16,7 +16,7 @@ async def try_reuse(
     target: Target, session: UpstreamSession, login_seconds: float, now: Callable[[], float] = time.monotonic
 ) -> Finding:
     """`login_seconds`: what a login took, and a lent session saves."""
-    name, kind = parse_rds_name(target.address.host), kind_of(ASKS_NOTHING, session.identity)
+    name, kind = parse_rds_name(target.address.host), kind_of(ASKS_NOTHING, {}, session.identity)
     if name is not None and name.kind.is_proxy:
         return Finding("reuse", Status.WARNING, "an RDS Proxy pools by itself: its sessions are not lent again")
     if kind is None:
