@@ -17,6 +17,9 @@ MAX_PRINTED = 64
 EXIT_SECONDS = 1.0
 """How long a process that ends waits for the reader of its last lines."""
 
+QUOTED_LENGTH = 16
+"""Characters in common with a secret from which on a text is taken for a quotation of it."""
+
 _MAX_FIELD = 2000
 _FIELDS = "rds_iam_proxy_fields"
 _OURS = "rds_iam_proxy"
@@ -40,6 +43,12 @@ def printable(raw: bytes | str) -> str:
     text = raw[: 4 * MAX_PRINTED + 4].decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
     # Backslashes too, so that what looks like an escape is one.
     return _cut(("\\\\" if char == "\\" else _escape(char) for char in text), MAX_PRINTED)
+
+
+def repeats(text: bytes, secret: bytes) -> bool:
+    """Whether a text of somebody else's quotes a secret, or part of it: a server may repeat what it was sent."""
+    length = min(QUOTED_LENGTH, len(secret))
+    return bool(secret) and any(secret[i : i + length] in text for i in range(len(secret) - length + 1))
 
 
 def _cut(pieces: Iterable[str], length: int) -> str:
