@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,9 @@ EXIT_SECONDS = 1.0
 
 QUOTED_LENGTH = 16
 """Characters in common with a secret from which on a text is taken for a quotation of it."""
+
+UNTOLD_SECONDS = 60.0
+"""How long what comes again and again is only counted, after the log has told of it."""
 
 _MAX_FIELD = 2000
 _FIELDS = "rds_iam_proxy_fields"
@@ -92,6 +96,22 @@ def event(
     if logger.isEnabledFor(level):
         exc_info = None if exception is None else (type(exception), exception, exception.__traceback__)
         logger.log(level, "%s", message, exc_info=exc_info, extra={_FIELDS: fields})
+
+
+class Seldom:
+    """Of events that anybody may cause any number of times, the log tells one in UNTOLD_SECONDS. Times in seconds."""
+
+    def __init__(self) -> None:
+        self._told_at = -math.inf
+        self._times = 0
+
+    def times(self, now: float) -> int | None:
+        """It came once more: how often since it was told of, if it is to be told now."""
+        self._times += 1
+        if now - self._told_at < UNTOLD_SECONDS:
+            return None
+        told, self._times, self._told_at = self._times, 0, now
+        return told
 
 
 def setup(
