@@ -241,6 +241,29 @@ def test_replication_commands_are_refused_unless_the_account_may(proxy: RunningP
         assert code in (1227, 1236), "the server itself decides: no privilege, or no binary log"
 
 
+INFILE_REQUEST_LOOKALIKE = "SELECT x'0a0000fffb'"
+"""With the EOF behind the row, the last bytes read like a LOCAL INFILE request that is the 255th packet."""
+
+
+def test_a_value_that_reads_like_a_request_for_a_file_lets_no_replication_command_by(proxy: RunningProxy) -> None:
+    dump = b"\x04\0\0\0\0\0\x07\0\0\0binlog.000001"
+    with contextlib.closing(proxy.connect(local_infile=True)) as connection:
+        assert one_value(connection, INFILE_REQUEST_LOOKALIKE) == b"\x0a\0\0\xff\xfb"
+        assert command(connection, 0x12, dump)[4:7] == b"\xff" + (1047).to_bytes(2, "little")
+
+
+def test_a_value_that_reads_like_a_request_for_a_file_disturbs_no_command(connect: Connect) -> None:
+    with contextlib.closing(connect(local_infile=True)) as connection:
+        for _ in range(2):
+            one_value(connection, INFILE_REQUEST_LOOKALIKE)
+            assert one_value(connection, "SELECT 1") == 1
+            one_value(connection, INFILE_REQUEST_LOOKALIKE)
+            connection.ping(reconnect=False)
+            one_value(connection, INFILE_REQUEST_LOOKALIKE)
+            assert command(connection, COMMAND.COM_SET_OPTION, b"\0\0")[4] in (0, 0xFE)
+        one_value(connection, INFILE_REQUEST_LOOKALIKE)
+
+
 def test_long_commands_and_answers_over_the_16_mib_border(connect: Connect) -> None:
     with contextlib.closing(connect()) as connection:
         for length in (0xFFFFFF - 30, 0xFFFFFF - len("SELECT LENGTH('')") - 1, 0xFFFFFF + 5):

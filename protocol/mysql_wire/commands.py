@@ -287,10 +287,15 @@ class CommandScanner:
 
 
 def _ends_in_infile_request(tail: bytes) -> bool:
-    """`len | ff | fb | file name`, up to the very last byte."""
+    """`len | ff | fb | file name`, up to the very last byte.
+
+    Servers send the name up to its first NUL. So a value that reads like a request is none where a packet follows,
+    which any complete answer ends with: its length has a NUL in it.
+    """
     found = tail.find(b"\xff\xfb")
     while found >= 0:
-        if found >= 3 and int.from_bytes(tail[found - 3 : found], "little") == len(tail) - found - 1:
+        fits = found >= 3 and int.from_bytes(tail[found - 3 : found], "little") == len(tail) - found - 1
+        if fits and b"\0" not in tail[found + 2 :]:
             return True
         found = tail.find(b"\xff\xfb", found + 1)
     return False

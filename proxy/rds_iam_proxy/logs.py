@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,12 @@ MAX_PRINTED = 64
 
 EXIT_SECONDS = 1.0
 """How long a process that ends waits for the reader of its last lines."""
+
+QUOTED_LENGTH = 16
+"""Characters in common with a secret from which on a text is taken for a quotation of it."""
+
+UNTOLD_SECONDS = 60.0
+"""How long what comes again and again is only counted, after the log has told of it."""
 
 _MAX_FIELD = 2000
 _FIELDS = "rds_iam_proxy_fields"
@@ -45,6 +52,12 @@ def printable(raw: bytes | str) -> str:
         return text
     # Backslashes too, so that what looks like an escape is one.
     return _cut(("\\\\" if char == "\\" else _escape(char) for char in text), MAX_PRINTED)
+
+
+def repeats(text: bytes, secret: bytes) -> bool:
+    """Whether a text of somebody else's quotes a secret, or part of it: a server may repeat what it was sent."""
+    length = min(QUOTED_LENGTH, len(secret))
+    return bool(secret) and any(secret[i : i + length] in text for i in range(len(secret) - length + 1))
 
 
 def _cut(pieces: Iterable[str], length: int) -> str:
@@ -97,6 +110,22 @@ def _record(
     record = logging.LogRecord(name, level, "", 0, message, None, exc_info)
     setattr(record, _FIELDS, fields)
     return record
+
+
+class Seldom:
+    """Of events that anybody may cause any number of times, the log tells one in UNTOLD_SECONDS. Times in seconds."""
+
+    def __init__(self) -> None:
+        self._told_at = -math.inf
+        self._times = 0
+
+    def times(self, now: float) -> int | None:
+        """It came once more: how often since it was told of, if it is to be told now."""
+        self._times += 1
+        if now - self._told_at < UNTOLD_SECONDS:
+            return None
+        told, self._times, self._told_at = self._times, 0, now
+        return told
 
 
 def setup(

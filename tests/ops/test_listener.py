@@ -1,7 +1,9 @@
 """What becomes of clients whom nobody has accepted yet when a listener is closed."""
 
 import asyncio
+import logging
 import socket
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,17 @@ from rds_iam_proxy.mysql.farewells import turn_away
 from rds_iam_proxy.net.address import Address
 from rds_iam_proxy.net.sockets import ListeningSocket, listen
 from rds_iam_proxy.net.stream import Stream
-from rds_iam_proxy.service.acceptor import Acceptor
+from rds_iam_proxy.postgres import farewells
+from rds_iam_proxy.service.acceptor import MAX_TOLD, Acceptor
 
 
 async def closed(listening: ListeningSocket, clients: int) -> list[bytes]:
     """What clients read that connected to a listener with no login slot left, which is then closed."""
     told = []
 
-    def turn_away_soon(stream: Stream, error: LoginError) -> None:
+    def turn_away_soon(stream: Stream, error: LoginError) -> "asyncio.Task[None]":
         told.append(asyncio.create_task(turn_away(stream, error)))
+        return told[-1]
 
     listener = Acceptor(listening, lambda *_: None, LoginSlots(most=0, most_waiting=0), lambda: True, turn_away_soon)
     task = asyncio.create_task(listener.run())
@@ -66,3 +70,26 @@ def test_closing_twice_is_harmless(tmp_path: Path) -> None:
         listening = listen(bind)
         listening.close()
         listening.close()
+
+
+async def test_a_crowd_that_says_nothing_keeps_few_descriptors(caplog: pytest.LogCaptureFixture) -> None:
+    """PostgreSQL's clients speak first, and are listened to before they are told."""
+    with closing(listen(Address("127.0.0.1", 0))) as listening:
+        told: list[asyncio.Task[None]] = []
+
+        def listen_to(stream: Stream, error: LoginError) -> "asyncio.Task[None]":
+            told.append(asyncio.create_task(farewells.turn_away(stream, error)))
+            return told[-1]
+
+        acceptor = Acceptor(listening, lambda *_: None, LoginSlots(), lambda: False, listen_to)
+        task = asyncio.create_task(acceptor.run())
+        with ExitStack() as stack, caplog.at_level(logging.WARNING):
+            crowd = [stack.enter_context(closing(socket.socket())) for _ in range(MAX_TOLD + 20)]
+            for one in crowd:
+                one.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(one, listening.sock.getsockname())
+            assert await asyncio.get_running_loop().sock_recv(crowd[-1], 1) == b""
+            assert len(told) == MAX_TOLD
+            await asyncio.gather(*told)
+        task.cancel()
+    assert caplog.messages == ["client turned away"]

@@ -14,6 +14,7 @@ _PROXY = "aws rds describe-db-proxies --query 'DBProxies[].[DBProxyName,DBProxyA
 _CLUSTER = "aws rds describe-db-clusters --query 'DBClusters[].[DBClusterIdentifier,DbClusterResourceId]'"
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 _RESOURCE_ID = re.compile(r"(?:db|cluster)-[A-Z0-9]{8,64}|prx-[a-z0-9]{8,64}")
+_PATTERN = re.compile(r"[*?]|\$\{")
 _ACCOUNT = "aws sts get-caller-identity --query Account --output text"
 
 
@@ -42,6 +43,10 @@ def grants(
             "--resource-id: begins with db-, cluster- or prx-, and goes on with an id that AWS chose and not with the"
             f" name; `{tells_resource}` tells it"
         )
+    if not db_user.isprintable():
+        faults.append("--db-user: has a line end or another control character in it, behind which a comment would end")
+    if _PATTERN.search(db_user):
+        faults.append("--db-user: *, ? and ${ stand for other users, too, in an IAM policy; write that one by hand")
     if faults:
         raise ConfigError(faults)
     region = name.region or region or "REGION"

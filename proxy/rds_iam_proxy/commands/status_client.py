@@ -13,6 +13,8 @@ from ..net.address import Address
 
 ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 0.2
+_EVERY_ADDRESS = ("0.0.0.0", "::")
+"""To connect to these is to connect to oneself."""
 MAX_ANSWER = 16 * 1024 * 1024
 
 
@@ -27,6 +29,11 @@ class NoAnswer(Exception):
 
 def status(address: Address, token: str | None = None, find: str = "") -> dict[str, Any]:
     """What /status says, with the sessions in which `find` stands. Raises NoAnswer."""
+    if token is not None and not (address.is_loopback or address.host in _EVERY_ADDRESS):
+        raise NoAnswer(
+            f"{address} is not this machine, and the token would cross the network in plain text; ask there, or through"
+            " a port that ssh forwards (ssh -L)"
+        )
     path = f"/status?{urlencode({'find': find})}" if find else "/status"
     code, answer = _get(address, path, {} if token is None else {"Authorization": f"Bearer {token}"})
     if code == 401:

@@ -61,7 +61,7 @@ class Accounts:
         account = self.find(user, target)
         if account is not None and account.scram is not None:
             return account.scram
-        return SCRAMVerifier(salt_for(self._salt_secret, user), ITERATIONS, (self._decoy_keys,))
+        return SCRAMVerifier(salt_for(self._salt_secret, _unquoted(user)), ITERATIONS, (self._decoy_keys,))
 
 
 def is_vouched_for(account: Account, peer: Peer) -> bool:

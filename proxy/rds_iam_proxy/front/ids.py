@@ -34,6 +34,7 @@ class LiveSessions:
 
     def __init__(self) -> None:
         self._sessions: dict[Hashable, LiveSession] = {}
+        self._at_rds: dict[tuple[tuple[str, int], int], LiveSession] = {}
         self._ids = self._count()
 
     def __len__(self) -> int:
@@ -45,11 +46,14 @@ class LiveSessions:
     @contextmanager
     def known(self, name: Hashable, session: LiveSession) -> Iterator[None]:
         """`session` can be named so meanwhile."""
-        self._sessions[name] = session
+        there = session.server, session.rds_connection_id
+        self._sessions[name] = self._at_rds[there] = session
         try:
             yield
         finally:
             self._sessions.pop(name, None)
+            if self._at_rds.get(there) is session:
+                del self._at_rds[there]
 
     def find(self, name: Hashable) -> LiveSession | None:
         return self._sessions.get(name)
@@ -62,9 +66,9 @@ class LiveSessions:
         """
         named = self.find(connection_id)
         if named is None:
-            for other in self._sessions.values():
-                if (other.server, other.rds_connection_id) == (asking.server, connection_id):
-                    other.hear_of_kill()
+            other = self._at_rds.get((asking.server, connection_id))
+            if other is not None:
+                other.hear_of_kill()
             return None
         if (named.account, named.target, named.server) != (asking.account, asking.target, asking.server):
             return None

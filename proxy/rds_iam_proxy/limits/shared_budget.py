@@ -39,7 +39,7 @@ CALL_SECONDS = 0.25
 """A call that takes longer is given up."""
 
 BEAT_SECONDS = 0.25
-"""A proxy that wants nothing calls so often, to be counted."""
+"""A proxy calls so often at least, whatever it wants, to be counted."""
 
 LATE_SECONDS = 0.05
 """A slot that could not be used for so long after its time is dropped."""
@@ -53,6 +53,12 @@ LONGEST_PAUSE_SECONDS = 0.5
 
 _SETTLE_SECONDS = 0.002
 """The least time until a store that had no slot is asked again."""
+
+_TOO_MUCH = 1e17
+"""Microseconds since 1970, in the year 5138; nothing in an answer is more, or negative."""
+
+_MOST_MEMBERS = 1e6
+"""A proxy's share of more would be nothing at all."""
 
 _AT_ONCE_SECONDS = 0.05
 """And the most by which that is put off, to ask for two slots at once."""
@@ -127,9 +133,11 @@ class Answer(NamedTuple):
     def decode(cls, values: Sequence[object]) -> "Answer":
         """Raises ValueError for what no script of ours returns."""
         numbers = [float(value) for value in values if isinstance(value, (bytes, str))]
-        if len(numbers) != len(cls._fields) or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"{len(values)} values, of which {len(numbers)} are numbers")
+        if len(numbers) != len(cls._fields) or not all(0 <= number < _TOO_MUCH for number in numbers):
+            raise ValueError(f"{len(values)} values, of which {len(numbers)} are numbers, and not all make sense")
         now, first, count, spacing, next_, active, members, rate, bears, stepped = numbers
+        if members > _MOST_MEMBERS:
+            raise ValueError(f"{members:g} proxies")
         return cls(
             int(now), int(first), int(count), spacing, int(next_), int(active), int(members),
             rate, bears, int(stepped),
@@ -251,7 +259,8 @@ class SharedPermits:
             self._refused = 0
         if ask.wanted and not answer.slots and ask.heard:
             ahead = (answer.next - answer.now) / 1e6 - HORIZON_SECONDS
-            self._not_before += max(_SETTLE_SECONDS, ahead + min(_AT_ONCE_SECONDS, 2 / self._fleet.rate))
+            pause = max(_SETTLE_SECONDS, ahead + min(_AT_ONCE_SECONDS, 2 / self._fleet.rate))
+            self._not_before += min(pause, BEAT_SECONDS)
 
     def failed(self, now: float) -> None:
         """The call had no answer in time, and the connection is gone."""

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..logs import repeats
 from ..net.address import Address
 from ..threads import in_thread
 from .shared_budget import CALL_SECONDS
@@ -27,6 +28,9 @@ CONNECT_SECONDS = 2.0
 
 CONNECTION_LIFE_SECONDS = 11 * 3600.0
 """ElastiCache cuts a connection that came by IAM after 12 hours: rather between two calls than in one."""
+
+_LEFT_OUT = "its answer repeats the password and is left out; is it a Redis or Valkey that takes AUTH?"
+"""As Redis does with a command that it does not know, or that was renamed."""
 
 _REFUSED_IN_SCRIPT = ("can't run this command", "has no permissions to run")
 """How Redis 7.0 and Valkey 8.1 say of a command inside the script what they call NOPERM elsewhere."""
@@ -63,6 +67,7 @@ class Store:
         self._context: ssl.SSLContext | None = None
         self._connection: AbstractConnection | None = None
         self._connected_at = 0.0
+        self._password = ""  # that was sent last
         self._script = script()
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
@@ -75,6 +80,7 @@ class Store:
         user, password = self.place.user, self.place.password
         if self._credentials is not None:
             user, password = await self._credentials()
+        self._password = password
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 self._connection = await self._open(user, password)
@@ -168,11 +174,20 @@ class Store:
         if isinstance(exc, StoreError):
             return exc
         at = "" if self._address == self.place.address else f" (at {self._address})"
-        return StoreError(f"cannot {doing} the fleet's store {self.place}{at}: {_reason(exc, self.place)}")
+        quotes = repeats(str(exc).encode("utf-8", "replace"), self._password.encode())
+        why = _LEFT_OUT if quotes else _reason(exc, self.place)
+        return StoreError(f"cannot {doing} the fleet's store {self.place}{at}: {why}")
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    """Not `create_default_context`, which writes the connection's keys to SSLKEYLOGFILE."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _reason(exc: BaseException, place: StorePlace) -> str:

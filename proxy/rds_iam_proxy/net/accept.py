@@ -7,13 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..logs import event
+from ..logs import Seldom, event
 
 PAUSE_SECONDS = 0.1
 """After a failure: nearly always there are no descriptors left, and somebody must end first."""
-
-UNTOLD_SECONDS = 60.0
-"""How long failures are only counted, after the log has told of one."""
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +20,7 @@ class Acceptance:
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._told_at: float | None = None
-        self._times = 0
+        self._failures = Seldom()
 
     async def accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """The next connection and its address, however long it takes. None is lost where this is cancelled: the loop's
@@ -42,11 +38,9 @@ class Acceptance:
 
     def failed(self, exc: OSError) -> None:
         """Tell, or count."""
-        self._times += 1
-        if self._told_at is None or self._now() - self._told_at >= UNTOLD_SECONDS:
-            reason = exc.strerror or type(exc).__name__
-            event(log, logging.WARNING, "cannot accept", reason=reason, times=self._times)
-            self._told_at, self._times = self._now(), 0
+        times = self._failures.times(self._now())
+        if times is not None:
+            event(log, logging.WARNING, "cannot accept", reason=exc.strerror or type(exc).__name__, times=times)
 
 
 async def _readable(sock: socket.socket) -> None:

@@ -16,7 +16,7 @@ from pg_wire.messages import CancelRequest, SSLRequest
 from ..errors.tree import LoginError
 from ..front.ids import LiveSession, LiveSessions
 from ..limits.token_bucket import TokenBucket
-from ..logs import event
+from ..logs import Seldom, event
 from ..net.address import Address
 from ..net.stream import EndOfStream
 from ..rds.login import Way
@@ -43,13 +43,17 @@ class Cancels:
 
     def __init__(self) -> None:
         self._bucket = TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST, 0.0)
+        self._turn = asyncio.Lock()  # for the bucket: if all looked at it, each request would cost a look of all
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._waiting = 0
+        self._dropped = Seldom()
 
     async def run(self, request: CancelRequest, live: LiveSessions, target: str, upstream: Upstream) -> None:
         """Returns when RDS has heard of it, or nobody need."""
         if self._waiting >= MAX_WAITING:
-            _tell(logging.WARNING, target, "too many of them at once")
+            times = self._dropped.times(upstream.now())
+            if times is not None:
+                _tell(logging.WARNING, target, "too many of them at once", times)
             return
         self._waiting += 1
         try:
@@ -69,8 +73,9 @@ class Cancels:
             self._waiting -= 1
 
     async def _wait_for_turn(self, upstream: Upstream) -> None:
-        while not self._bucket.take(upstream.now()):  # noqa: ASYNC110 - it is time that is waited for
-            await asyncio.sleep(self._bucket.seconds_until(1, upstream.now()))
+        async with self._turn:
+            while not self._bucket.take(upstream.now()):  # noqa: ASYNC110 - it is time that is waited for
+                await asyncio.sleep(self._bucket.seconds_until(1, upstream.now()))
 
 
 async def pass_on(way: Way, session: LiveSession) -> None:
@@ -89,8 +94,8 @@ async def pass_on(way: Way, session: LiveSession) -> None:
         stream.close()
 
 
-def _tell(level: int, target: str, why: str) -> None:
-    event(log, level, "cancel request dropped", target=target, why=why)
+def _tell(level: int, target: str, why: str, times: int | None = None) -> None:
+    event(log, level, "cancel request dropped", target=target, why=why, times=times)
 
 
 def _reason(exc: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from ..aws.token import Token
+from ..logs import repeats
 from ..net.peer_certificate import presented
 from ..net.stream import Stream
 from . import failures
@@ -13,9 +14,6 @@ from .login import OnStep, Step, Way
 
 OLD_TOKEN_SECONDS = 60.0
 """A refused token of this age is thrown away: a new one may do better."""
-
-QUOTED_LENGTH = 16
-"""Bytes in common with the token from which on a text is taken for a quotation of it."""
 
 TOKEN_LEFT_OUT = b"(the server's text repeats the token and is left out)"
 
@@ -110,6 +108,5 @@ def _end_of(certificate: Mapping[str, object] | None) -> float | None:
 
 
 def repeats_token(text: bytes, token: bytes) -> bool:
-    """A server may quote what it was sent; no part of a token belongs in a log or on a screen."""
-    secret = token.partition(b"?")[2]
-    return any(secret[i : i + QUOTED_LENGTH] in text for i in range(len(secret) - QUOTED_LENGTH + 1))
+    """No part of a token belongs in a log or on a screen; what is in front of its `?` is the endpoint's name."""
+    return repeats(text, token.partition(b"?")[2])

@@ -1,15 +1,20 @@
 """Accepts clients of one listening socket and starts their sessions."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
 
 from ..errors.tree import Draining, Limited, LoginError
 from ..front.slots import LoginSlot, LoginSlots
-from ..logs import event
+from ..logs import Seldom, event
 from ..net.accept import Acceptance
 from ..net.sockets import BACKLOG, ListeningSocket, Peer, peer_of
 from ..net.stream import Stream
+
+MAX_TOLD = 32
+"""Clients that were turned away and still hear why, where there is no room: each keeps a descriptor, and there are few
+for that. The next one is closed without a word."""
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +28,17 @@ class Acceptor:
         start_session: Callable[[Stream, Peer, LoginSlot], None],
         slots: LoginSlots,
         has_room: Callable[[], bool],
-        turn_away: Callable[[Stream, LoginError], object],
+        turn_away: Callable[[Stream, LoginError], asyncio.Future[None]],
     ) -> None:
-        """`turn_away` tells a client that it cannot log in, and closes."""
+        """`turn_away` tells a client that it cannot log in, and closes; it is done then."""
         self._listening = listening
         self._start_session = start_session
         self._slots = slots
         self._has_room = has_room
         self._turn_away = turn_away
         self._acceptance = Acceptance()
+        self._turned_away = Seldom()
+        self._told: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         try:
@@ -51,9 +58,20 @@ class Acceptor:
         if self._has_room():
             self._start_session(Stream(sock), peer, slot)
         else:
-            self._turn_away(Stream(sock), Limited("no-room"))
             slot.release()
-            event(log, logging.WARNING, "client turned away", peer=str(peer), reason="no file descriptors left")
+            self._turn_away_crowd(Stream(sock), peer)
+
+    def _turn_away_crowd(self, stream: Stream, peer: Peer) -> None:
+        if len(self._told) < MAX_TOLD:
+            told = self._turn_away(stream, Limited("no-room"))
+            self._told.add(told)
+            told.add_done_callback(self._told.discard)
+        else:
+            stream.close()
+        times = self._turned_away.times(asyncio.get_running_loop().time())
+        if times is not None:
+            why = "no file descriptors left"
+            event(log, logging.WARNING, "client turned away", peer=str(peer), reason=why, times=times)
 
     def _close(self) -> None:
         """Nobody who connected is left without an answer, unless whoever lent the socket lets others accept them."""

@@ -300,7 +300,7 @@ class Service:
 
         return start_session
 
-    def _turner_away(self, door: _Door) -> Callable[[Stream, LoginError], object]:
+    def _turner_away(self, door: _Door) -> Callable[[Stream, LoginError], asyncio.Future[None]]:
         async def turn_away(stream: Stream, error: LoginError) -> None:
             await door.dialect.turn_away(stream, error)
 

@@ -80,6 +80,15 @@ def test_scram_salts_tell_nobody_who_exists() -> None:
     assert not accounts.scram(b"nobody", "orders").fits(b"one")
 
 
+@pytest.mark.parametrize("user", [b"app", b"nobody", b"", b"'"])
+def test_quotes_around_a_name_tell_nobody_who_exists(user: bytes) -> None:
+    """They are taken off a known name: the salt of an unknown one must not change with them either."""
+    secret = b"x" * 32
+    known = Account("app", (), "batch", scram=SCRAMVerifier.of_passwords([b"one"], salt_for(secret, b"app")))
+    accounts = Accounts([known], salt_secret=secret)
+    assert accounts.scram(b"'%b'" % user, "orders").salt == accounts.scram(user, "orders").salt
+
+
 def test_methods_of_unknown_users_are_those_of_real_ones() -> None:
     both, native = Verifier.of(b"one"), Verifier(native=Verifier.of(b"two").native, sha2=None)
     known = [Account("app", (both,), db_user="a"), Account("old", (native,), db_user="b")]

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from kit.work import lines_run
 from rds_iam_proxy.front.ids import FIRST_ID, LAST_ID, LiveSession, LiveSessions
 
 SERVER = ("10.0.0.1", 3306)
@@ -50,3 +51,25 @@ def test_a_session_may_be_named_by_an_id_and_a_key() -> None:
         assert live.find((4711, b"another")) is None
     assert live.find((4711, b"our key")) is None
     assert "RDS's key" not in repr(session)
+
+
+def test_a_kill_costs_as_much_among_thousands_as_among_few() -> None:
+    """A client may send a hundred thousand of them in a second."""
+    live = LiveSessions()
+    asking = LiveSession("app", "orders", SERVER, 11)
+    with ExitStack() as stack:
+        for n in range(3000):
+            stack.enter_context(live.known(FIRST_ID + n, LiveSession("app", "orders", SERVER, 100 + n)))
+        assert lines_run(lambda: live.kill_target(asking, 99), below="front") < 20
+
+
+def test_a_place_at_rds_is_the_last_ones_who_had_it() -> None:
+    live, heard = LiveSessions(), []
+    first = LiveSession("app", "orders", SERVER, 12, on_kill=lambda: heard.append("first"))
+    second = LiveSession("app", "orders", SERVER, 12, on_kill=lambda: heard.append("second"))
+    with ExitStack() as stack:
+        with live.known(FIRST_ID, first):
+            stack.enter_context(live.known(FIRST_ID + 1, second))
+        live.kill_target(first, 12)
+    live.kill_target(first, 12)
+    assert heard == ["second"]

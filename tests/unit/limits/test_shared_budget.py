@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.lua_store import LuaStore
 from rds_iam_proxy.limits.shared_budget import (
+    BEAT_SECONDS,
     CALL_SECONDS,
     GRACE_SECONDS,
     HORIZON_SECONDS,
@@ -243,6 +244,37 @@ def test_a_store_that_answers_nonsense_raises_no_rate() -> None:
         permits.answered(ask, nonsense, now, now)
         taken += [now for _ in range(100) if permits.take(now)]
     assert most_above(taken, 100) <= 20 + 1e-6
+
+
+_SENSE = [b"1e15", b"1e15", b"0", b"5e3", b"1e15", b"1", b"2", b"200", b"200", b"0"]
+
+
+@pytest.mark.parametrize("place", range(10))
+@pytest.mark.parametrize("nonsense", [b"-1", b"1e18", b"1e300", b"inf", b"-inf", b"nan"])
+def test_a_number_that_makes_no_sense_is_an_error(place: int, nonsense: bytes) -> None:
+    """Else one answer would silence a proxy for good, or leave it no share of the rate."""
+    assert Answer.decode(_SENSE).members == 2
+    with pytest.raises(ValueError, match="not all make sense"):
+        Answer.decode([*_SENSE[:place], nonsense, *_SENSE[place + 1 :]])
+
+
+def test_a_proxy_calls_on_however_far_the_next_slot_is_said_to_be() -> None:
+    permits = SharedPermits(Fleet(100, 20, 2), 0.0)
+    for now in (0.0, 0.1):
+        permits.answered(permits.ask(5, now), Answer.decode([*_SENSE[:4], b"9e16", *_SENSE[5:]]), now, now)
+    assert permits.seconds_to_ask(5, 0.1) <= BEAT_SECONDS
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 1.0, 2.0])
+def test_a_low_rate_is_no_silence(rate: float) -> None:
+    """A proxy that waited for its next slot without a word would take its share beside it."""
+    world = started(Fleet(rate, 1, 2), 2)
+    for proxy in world.proxies:
+        proxy.waiting = 1000
+    world.run(66)
+    assert {proxy.permits.granted[Source.SHARE] for proxy in world.proxies} == {0}
+    assert len(world.grants()) == pytest.approx(60 * rate, abs=2)
+    assert most_above(world.grants(), rate) <= allowed(world.fleet, 0)
 
 
 @pytest.mark.parametrize("values", [[], [b"1"] * 9, [b"x"] * 10, [b"nan"] * 10, [1] * 10])

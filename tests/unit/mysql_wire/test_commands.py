@@ -299,7 +299,7 @@ def _huge_command(draw: st.DrawFn) -> list[Step]:
 @st.composite
 def _load_data(draw: st.DrawFn) -> list[Step]:
     """LOAD DATA LOCAL whose request comes at any sequence id, with file data that looks like commands."""
-    name = draw(st.binary(min_size=1, max_size=20))
+    name = draw(st.binary(min_size=1, max_size=20)).replace(b"\0", b"0")  # servers send it up to its first NUL
     contents = [draw(LIKE_COMMANDS) for _ in range(draw(st.sampled_from([0, 1, 2, 300])))]
     return _loaded(draw(st.integers(1, 255)), draw(SMALL), name, contents)
 
@@ -327,6 +327,27 @@ def test_file_data_is_no_command_whatever_id_the_request_has(count: int) -> None
     next_command = [Step(_query(b"SELECT 1"), (3,))]
     for request_id in range(1, 256):
         _hold_conversation([_loaded(request_id, b"", b"file", count * [b"\x01"]), next_command], [])
+
+
+@pytest.mark.parametrize("command", [0x12, 0x15, 0x1E])
+@pytest.mark.parametrize("end", [b"\xfe\0\0\2\0", b"\0\0\0\2\0\0\0", b"\xfe\0\0\2\0\0\0", b"\xff\x28\4#42000text"])
+def test_a_value_that_reads_like_a_request_for_a_file_is_none(command: int, end: bytes) -> None:
+    """Whoever may choose it could send replication commands behind it, or leave options set for the next client."""
+    scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None, keep_quit=True)
+    scanner.feed(memoryview(_query(b"SELECT x'...fffb'")))
+    last = frame(end, 5)
+    value = (len(last) + 1).to_bytes(3, "little") + b"\xff\xfb"
+    scanner.answered(memoryview(frame(bytes((len(value),)) + value, 4) + last))
+    out = bytes(scanner.feed(memoryview(frame(bytes((command,)) + b"\0" * 10, 0))))
+    assert out == frame(b"\0" * 11, 0)
+    assert (scanner.refused, scanner.pinned_by) == (command, command)
+
+
+def test_a_request_for_a_file_is_seen_behind_a_value_that_reads_like_one() -> None:
+    last = frame(b"\xfbfile", 255)
+    value = (len(last) + 1).to_bytes(3, "little") + b"\xff\xfb"
+    _hold_conversation([_loaded(255, value, b"file", [b"\x01"]), [Step(_query(b"SELECT 1"), (3,))]], [])
+    assert len(last) < TAIL_LENGTH
 
 
 def _hold_conversation(conversation: list[list[Step]], cuts: list[int]) -> None:

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from rds_iam_proxy.net.accept import UNTOLD_SECONDS, Acceptance
+from rds_iam_proxy.logs import UNTOLD_SECONDS
+from rds_iam_proxy.net.accept import Acceptance
 
 
 def test_failures_are_told_once_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
