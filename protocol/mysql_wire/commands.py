@@ -28,6 +28,7 @@ UNANSWERED = frozenset({Command.COM_STMT_CLOSE, Command.COM_STMT_SEND_LONG_DATA,
 
 _QUERY = int(Command.COM_QUERY)  # plain numbers: this is looked at for each command
 _PINNING = REPLICATION | {Command.COM_SET_OPTION}
+_NEVER_FILE_DATA = REPLICATION | {Command.COM_CHANGE_USER}
 _OTHERS_WATCHED = frozenset(map(int, _PINNING | {Command.COM_QUIT, Command.COM_PROCESS_KILL, Command.COM_CHANGE_USER}))
 
 _SHORTEST_KILL = HEADER_LENGTH + 1 + len("KILL 1")
@@ -69,6 +70,7 @@ class CommandScanner:
     _held: bytearray | None = None
     _left: int = 0  # bytes of the current packet's payload that stream through
     _is_command: bool = False
+    _is_doubtful: bool = False  # it may be file data, or a command
     _previous_length: int = 0
     _previous_id: int = 0
     _rest: memoryview = _NOTHING  # fed, and for `more` to look at
@@ -208,9 +210,9 @@ class CommandScanner:
         if len(held) < HEADER_LENGTH:
             return HEADER_LENGTH
         length = self._previous_length
-        if not self._is_command or length == 0:
+        if length == 0 or not (self._is_command or self._is_doubtful):
             return HEADER_LENGTH
-        if len(held) == HEADER_LENGTH:
+        if len(held) == HEADER_LENGTH or self._is_doubtful:
             return HEADER_LENGTH + 1
         command = held[HEADER_LENGTH]
         if command == Command.COM_CHANGE_USER:
@@ -225,14 +227,17 @@ class CommandScanner:
         """Whether a packet is a command follows from its header and the one before it.
 
         Sequence ids of long LOCAL INFILE data wrap to 0, but never right after 255 with an empty packet, which ends
-        the data. What remains is file data that answers a request with id 255: RDS's last bytes show that.
+        the data. What remains is file data that answers a request with id 255: RDS's last bytes show that, but a value
+        may read like one.
         """
         self._is_command = (
             sequence_id == 0
             and self._previous_length != MAX_PACKET_PAYLOAD  # else it continues that one
             and not (self._previous_id == 255 and self._previous_length > 0)  # else the id has wrapped
-            and not (self._local_files and self._infile_requested())
         )
+        if self._local_files:
+            self._is_doubtful = self._is_command and self._infile_requested()
+            self._is_command = self._is_command and not self._is_doubtful
         self._previous_length = length
         self._previous_id = sequence_id
 
@@ -249,6 +254,8 @@ class CommandScanner:
     def _decided(self, packet: bytearray) -> bytearray | bytes:
         """The packet's held part as RDS is to see it."""
         if not self._is_command:
+            if self._is_doubtful and len(packet) > HEADER_LENGTH:
+                self._doubt(packet[HEADER_LENGTH])
             return packet
         command = packet[HEADER_LENGTH] if len(packet) > HEADER_LENGTH else None
         self._count(command)
@@ -272,6 +279,13 @@ class CommandScanner:
         elif command == Command.COM_QUERY and complete:
             return self._rewritten_kill(packet)
         return packet
+
+    def _doubt(self, byte: int) -> None:
+        """The first byte of what may be file data passes, unless RDS must not see it if it is a command."""
+        if byte in _PINNING and self.pinned_by is None:
+            self.pinned_by = Command(byte)
+        if byte in _NEVER_FILE_DATA and not (self.allow_replication and byte in REPLICATION):
+            raise UnexpectedPacket(f"a command {byte}, or a file's data that looks like it: RDS's answer does not tell")
 
     def _rewritten_kill(self, packet: bytearray) -> bytearray | bytes:
         start = HEADER_LENGTH + 1

@@ -268,7 +268,7 @@ def test_a_client_that_has_quit_has_a_minute_for_what_it_is_owed(
             return (owed if was_armed else b"") + (honest(command) or b"")
 
         cleaner, session = Cleaner(), _session(answer)
-        kind = kind_of(ASKS_NOTHING, session.identity)
+        kind = kind_of(ASKS_NOTHING, {}, session.identity)
         assert kind is not None
         await cleaner.learn(session, kind)
         armed[0] = True

@@ -301,7 +301,10 @@ def _load_data(draw: st.DrawFn) -> list[Step]:
     """LOAD DATA LOCAL whose request comes at any sequence id, with file data that looks like commands."""
     name = draw(st.binary(min_size=1, max_size=20)).replace(b"\0", b"0")  # servers send it up to its first NUL
     contents = [draw(LIKE_COMMANDS) for _ in range(draw(st.sampled_from([0, 1, 2, 300])))]
-    return _loaded(draw(st.integers(1, 255)), draw(SMALL), name, contents)
+    request_id = draw(st.integers(1, 255))
+    if request_id == 255 and contents[:1] == [b"\x11abc"]:
+        contents[0] = b"\x0dabc"  # the one that is not let through: see below
+    return _loaded(request_id, draw(SMALL), name, contents)
 
 
 def _loaded(request_id: int, before: bytes, name: bytes, contents: list[bytes]) -> list[Step]:
@@ -341,6 +344,31 @@ def test_a_value_that_reads_like_a_request_for_a_file_is_none(command: int, end:
     out = bytes(scanner.feed(memoryview(frame(bytes((command,)) + b"\0" * 10, 0))))
     assert out == frame(b"\0" * 11, 0)
     assert (scanner.refused, scanner.pinned_by) == (command, command)
+
+
+@pytest.mark.parametrize("first", [0x11, 0x12, 0x15, 0x1E])
+@pytest.mark.parametrize("cuts", [[], [4], [5]])
+def test_what_may_be_a_file_or_a_command_that_rds_must_not_see_ends_the_session(first: int, cuts: list[int]) -> None:
+    """A row `NULL, 'file'` that is the 255th packet, and a command sent before the next row came, look the same."""
+    scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None, keep_quit=True)
+    scanner.feed(memoryview(_query(b"SELECT NULL, 'file' UNION SELECT SLEEP(9), 1")))
+    scanner.answered(memoryview(frame(b"\xfbfile", 255)))
+    with pytest.raises(UnexpectedPacket, match="a file's data"):
+        _feed(scanner, frame(bytes((first, 0, 0)), 0), cuts)
+
+
+def test_what_may_be_a_file_or_an_option_pins_the_session() -> None:
+    scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None, keep_quit=True)
+    scanner.answered(memoryview(frame(b"\xfbfile", 255)))
+    option = frame(b"\x1b\0\0", 0)
+    assert _feed(scanner, option, []) == option
+    assert scanner.pinned_by == 0x1B
+
+
+def test_who_may_replicate_may_send_a_file_that_reads_like_it() -> None:
+    scanner = CommandScanner(Capability.LOCAL_FILES, lambda _: None, allow_replication=True)
+    scanner.answered(memoryview(frame(b"\xfbfile", 255)))
+    assert _feed(scanner, frame(b"\x12\0\0", 0), []) == frame(b"\x12\0\0", 0)
 
 
 def test_a_request_for_a_file_is_seen_behind_a_value_that_reads_like_one() -> None:
