@@ -1,4 +1,4 @@
-"""What the proxy asks of a database's protocol: three Protocols, and a frozen value that holds what makes them.
+"""What the proxy asks of a database's protocol: Protocols, and a frozen value that holds what makes them.
 
 `Front` is a client's conversation, `rds.login.Login` ours with RDS, `Watch` follows a client's commands. mysql/ has one
 of each; whatever lies above, and does not choose between them, knows only these. One Dialect hangs on each target.
