@@ -7,7 +7,7 @@ from ..net.address import Address
 
 DEFAULT_PORT = 6379
 
-INSTALL = "pip install 'rds-iam-proxy[fleet]'"
+INSTALL = "pip install 'redis>=8.0'"
 
 RIGHTS = (
     "+evalsha", "+eval", "+script", "+hello", "+auth", "+ping", "+client", "+time",
