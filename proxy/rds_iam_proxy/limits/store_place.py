@@ -7,7 +7,7 @@ from ..net.address import Address
 
 DEFAULT_PORT = 6379
 
-INSTALL = "pip install 'rds-iam-proxy[fleet]'"
+INSTALL = "pip install 'redis>=8.0'"
 
 RIGHTS = ("+evalsha", "+eval", "+time", "+hmget", "+hset", "+hgetall", "+hdel", "+pexpire")
 """All that is used. Not `+client` nor `+script`: who may CLIENT PAUSE or SCRIPT KILL stops others on a shared store."""

@@ -123,7 +123,7 @@ def test_another_machine_without_tls_only_if_somebody_says_so(tmp_path: Path) ->
 
 def test_without_redis_py_the_fault_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rds_iam_proxy.config.fleet.find_spec", lambda name: None)
-    assert "fleet.store, line 13: needs redis-py: pip install 'rds-iam-proxy[fleet]'" in faults(
+    assert "fleet.store, line 13: needs redis-py: pip install 'redis>=8.0'" in faults(
         tmp_path, 'size = 4\nstore = "rediss://cache"'
     )
 
