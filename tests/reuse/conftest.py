@@ -35,7 +35,7 @@ def _is_usual(item: pytest.Item) -> bool:
     return kind is not None and call.params.get("kind", kind) == kind
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def ground(real_server: RealServer) -> Iterator[Ground]:
     """Rights and tables are as they were afterwards."""
     with real_server.admin() as admin, admin.cursor() as cursor:
