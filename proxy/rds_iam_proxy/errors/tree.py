@@ -113,6 +113,8 @@ class Verdict(Enum):
     """The token was refused, but it was not signed for this login: a new one may do better."""
     RATE_LIMITED = auto()
     """RDS says that there were too many logins."""
+    OF_DATABASE = auto()
+    """The DB user was let in, but not into the database that the client asked for."""
 
     @property
     def is_of_token(self) -> bool:

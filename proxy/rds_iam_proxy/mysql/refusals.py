@@ -47,6 +47,7 @@ RATE_LIMITED = "rate limit exceeded"
 MAX_ANSWER = 200
 """Characters of RDS's own text that are shown."""
 
+ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR = 1044, 1049
 ER_HOST_IS_BLOCKED = 1129
 EXPLAINED = {
     ErrorCode.ER_CON_COUNT_ERROR: "too-many-connections",
@@ -54,6 +55,8 @@ EXPLAINED = {
     ER_HOST_IS_BLOCKED: "host-blocked",
 }
 """RDS's errors that say what is wrong, but not what to do, and their rows."""
+
+_OF_DATABASE = (ER_DBACCESS_DENIED_ERROR, ER_BAD_DB_ERROR)
 
 
 def err_packet(error: LoginError) -> ERRPacket:
@@ -100,7 +103,8 @@ def refused(target: Target, db_user: str, err: ERRPacket, sent: SentToken | None
     if err.code != ErrorCode.ER_ACCESS_DENIED_ERROR:
         row = EXPLAINED.get(err.code)
         if row is None:
-            return Refused("passed-on", Verdict.PASSED_ON, err.code, err.sqlstate, answer=answer)
+            verdict = Verdict.OF_DATABASE if err.code in _OF_DATABASE else Verdict.PASSED_ON
+            return Refused("passed-on", verdict, err.code, err.sqlstate, answer=answer)
         return Refused(row, Verdict.EXPLAINED, err.code, err.sqlstate, address=address, answer=shown)
     if sent is None:
         return Refused(

@@ -21,9 +21,12 @@ INVALID_PASSWORD = "28P01"  # noqa: S105 - what a wrong one is answered with
 TOO_MANY_CONNECTIONS = "53300"
 CONFIGURATION_LIMIT = "53400"
 INSUFFICIENT_PRIVILEGE = "42501"
+INVALID_CATALOG_NAME = "3D000"
 QUERY_CANCELED = "57014"
 CANNOT_CONNECT_NOW = "57P03"
 PROTOCOL_VIOLATION = "08P01"
+
+_OF_DATABASE = (INVALID_CATALOG_NAME, INSUFFICIENT_PRIVILEGE)
 
 CODES = {
     "unreachable": "08001",
@@ -122,12 +125,13 @@ def refused(target: Target, db_user: str, request: StartupMessage, answer: Answe
         return Refused("rate-limited", Verdict.RATE_LIMITED, 0, code, answer=answer.shown)
     if code == INVALID_AUTHORIZATION and answer.at is State.TOKEN_SENT and sent is not None:
         return token_refused(target, db_user, sent, 0, code, answer.shown)
+    of_database = answer.at is not State.REQUESTED and code in _OF_DATABASE
     row = _row(code, text, answer.at, request, db_user)
     if row is None:
-        return Refused("passed-on", Verdict.PASSED_ON, 0, code, answer=text)
+        return Refused("passed-on", Verdict.OF_DATABASE if of_database else Verdict.PASSED_ON, 0, code, answer=text)
     return Refused(
         row,
-        Verdict.EXPLAINED,
+        Verdict.OF_DATABASE if of_database else Verdict.EXPLAINED,
         0,
         code,
         db_user=printable(db_user),

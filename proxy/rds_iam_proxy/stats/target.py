@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from ..errors.tree import CredentialsError, LoginError, Refused, TLSFailure, Unreachable
+from ..errors.tree import CredentialsError, LoginError, Refused, TLSFailure, Unreachable, Verdict
 from .histogram import Histogram
 from .phases import Phase
 from .refused import RefusedLogin, SeenError, is_recent
@@ -92,7 +92,7 @@ class TargetStats:
     def attempted(self, db_user: str, error: LoginError | None) -> None:
         """RDS was asked to let this DB user in. An error that says nothing about RDS is not kept."""
         now = self.wall()
-        if error is None:
+        if error is None or (isinstance(error, Refused) and error.verdict is Verdict.OF_DATABASE):
             attempt, self.last_login = Attempt(now), now
         elif isinstance(error, (*_CUTS_OFF, Refused)):
             attempt = Attempt(now, error.reason, error.text, error.detail, isinstance(error, _CUTS_OFF))

@@ -77,7 +77,7 @@ def test_throttling_keeps_what_the_last_refusal_told() -> None:
 def test_an_err_of_rds_that_speaks_for_itself_passes() -> None:
     err = ERRPacket(1049, "42000", b"Unknown database 'x'")
     failure = refusals.refused(TARGET, "u", err, FRESH)
-    assert failure.row.key == "passed-on"
+    assert (failure.row.key, failure.verdict) == ("passed-on", Verdict.OF_DATABASE)
     assert refusals.err_packet(failure) == err
 
 

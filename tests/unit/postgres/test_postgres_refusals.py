@@ -65,6 +65,12 @@ def test_rds_proxys_two_texts() -> None:
     assert other.row.key == "rds-proxy-without-iam"
 
 
+@pytest.mark.parametrize("sqlstate", ["3D000", "42501"])
+def test_whoever_may_not_into_a_database_was_let_in(sqlstate: str) -> None:
+    assert {refused(sqlstate, at).verdict for at in (IN, State.KEYED)} == {Verdict.OF_DATABASE}
+    assert refused(sqlstate, ASKED).verdict is Verdict.PASSED_ON
+
+
 def test_old_token_may_be_replaced() -> None:
     assert refused("28000", SENT).verdict is Verdict.TOKEN_REFUSED
     assert refused("28000", SENT, sent=OLD).verdict is Verdict.OLD_TOKEN

@@ -90,6 +90,11 @@ def test_one_refused_user_does_not_make_a_target_unready(stats: TargetStats) -> 
     assert why == "but the last login failed: no"
 
 
+def test_a_client_that_names_a_wrong_database_says_nothing_against_the_target(stats: TargetStats) -> None:
+    stats.attempted("alice", Refused("passed-on", Verdict.OF_DATABASE, 1049, "42000", answer="no"))
+    assert stats.health(breaker_open=False) == (Health.READY, "")
+
+
 def test_our_own_limits_say_nothing_about_the_target(stats: TargetStats) -> None:
     stats.attempted("alice", None)
     stats.attempted("alice", Limited("no-room"))

@@ -239,7 +239,7 @@ SIGNING = (
         "credentials-too-late",
         "There was no time left for the AWS credentials",
         "credentials",
-        "the AWS credentials did not arrive within the {seconds:.1f} s that this login had left; connect again",
+        "this login waited {seconds:.1f} s for the AWS credentials and had no more time; connect again",
         "The login had waited for its permit first, and has 9.5 s altogether.",
         "Connect again: the credentials are fetched on, and kept.",
     ),
