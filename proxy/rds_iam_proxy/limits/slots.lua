@@ -7,6 +7,7 @@ local FORGET = 3600 * SECOND         -- a proxy that fell silent is counted for 
 local NEWBORN = 5 * SECOND           -- a new budget waits so long for its other proxies
 local RECENT = SECOND                -- a proxy that wanted a slot within this time takes part in the sharing
 local DOUBT = 0.05 * SECOND          -- an answer and a call that travel longer may be a clock that jumped
+local JUMPED = 0.5 * SECOND          -- and after so long nobody waits for it any more: the clock has jumped
 local DRIFT = 0.005 * SECOND         -- what two clocks may differ between two calls
 local DOUBT_EVERY = 10 * SECOND
 local BUCKET, RING = 0.1 * SECOND, 128               -- in which the slots of the last seconds are counted
@@ -84,7 +85,7 @@ budget.next = math.min(budget.next, edge())                        -- else writt
 
 -- Another server, or the same with writes lost or another time: then slots may be in use that it knows nothing of.
 local travelled = now - heard - waited   -- an answer and this call, if no clock jumped
-local doubtful = known > budget.next
+local doubtful = known > budget.next or (heard > 0 and travelled > JUMPED)
 if now - budget.doubted > DOUBT_EVERY then
   doubtful = doubtful or (heard == 0 and is_member) or (heard > 0 and travelled > DOUBT)
 end

@@ -315,6 +315,8 @@ class Misfortune:
     def __init__(self, world: World, seed: int) -> None:
         self.world = world
         self.slowest = world.delay
+        self.overlooked = 0.0
+        """Seconds by which the store's clock jumped ahead in steps that may be a slow call; only some are noticed."""
         self._chance = random.Random(seed)
         self._replica = world.store.snapshot()
 
@@ -348,7 +350,10 @@ class Misfortune:
         proxy.reached = proxy.hears = True
 
     def clock(self, _: Proxy, amount: float) -> None:
-        self.world.store_offset += amount * self._chance.choice((-1, 1, -1000, 1000))
+        jump = amount * self._chance.choice((-1, 1, -1000, 1000))
+        self.world.store_offset += jump
+        if 0 < jump <= 2 * CALL_SECONDS:
+            self.overlooked += jump
 
     def slow(self, _: Proxy, amount: float) -> None:
         self.world.delay = amount / 20
@@ -370,6 +375,8 @@ class Misfortune:
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 """Without shrinking, which takes minutes here; a list of misfortunes is read well enough as it comes."""
 
+RATES = st.sampled_from((2.0, 30.0, 100.0, 200.0)) | st.floats(2, 200)
+
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from([name for name in vars(Misfortune) if not name.startswith("_") and name != "happens"]),
@@ -382,16 +389,17 @@ EVENTS = st.lists(
 
 @pytest.mark.timeout(600)
 @settings(deadline=None, max_examples=int(os.environ.get("FLEET_EXAMPLES", "20")), phases=PHASES)
-@given(rate=st.floats(2, 200), burst=st.integers(1, 4), events=EVENTS, seed=st.integers(0, 1000))
+@given(rate=RATES, burst=st.integers(1, 4), events=EVENTS, seed=st.integers(0, 1000))
 def test_two_proxies_never_have_more_than_the_rate_whatever_happens(
     rate: float, burst: int, events: list[tuple[str, int, float]], seed: int
 ) -> None:
     fleet = Fleet(rate, 20, 2)
     world = started(fleet, 2, burst=burst)
     misfortune = Misfortune(world, seed)
-    for what, which, amount in events:
+    for what, which, amount in [("storm", 0, 0.01), ("storm", 1, 1.0), *events]:
         misfortune.happens(what, world.proxies[which], amount)
-    assert most_above(world.grants(), rate) <= allowed(fleet, 2, burst, misfortune.slowest)
+    overlooked = rate * min(HORIZON_SECONDS, misfortune.overlooked)
+    assert most_above(world.grants(), rate) <= allowed(fleet, 2, burst, misfortune.slowest) + overlooked
 
 
 @given(

@@ -80,6 +80,36 @@ def test_the_share_of_one_that_fell_silent_is_taken_from_the_others_until_it_is_
     assert two.ask().rate == pytest.approx(100)
 
 
+def test_slots_of_a_lower_rate_keep_their_distance_from_those_before() -> None:
+    store = LuaStore()
+    one, _ = fleet_of(store)
+    handed: list[tuple[float, float]] = []
+    for _ in range(150):
+        answer = one.ask(1000)
+        handed += [(at, answer.spacing / 1e6) for at in slots(answer)]
+        store.now += 0.01
+    assert {round(spacing, 3) for _, spacing in handed} == {0.01, 0.02}
+    assert all(at - before >= spacing - 2e-6 for (before, _), (at, spacing) in itertools.pairwise(handed))
+
+
+def test_a_clock_that_jumps_ahead_again_and_again_is_seen_each_time() -> None:
+    store = LuaStore()
+    one, two = fleet_of(store)
+    for _ in range(4):
+        newest = slots(two.ask(1000))[-1] - store.now
+        jumped_at = store.now
+        store.now += 2
+        one.at += 2
+        two.at += 2
+        first = one.ask(1000)
+        ahead = (first.first if first.slots else first.next) / 1e6 - jumped_at - 2
+        assert ahead > newest
+        for _ in range(40):
+            store.now += 0.01
+            one.ask()
+            two.ask()
+
+
 def test_one_whose_calls_come_but_that_hears_no_answer_counts_as_silent() -> None:
     store = LuaStore()
     one, two = fleet_of(store)
