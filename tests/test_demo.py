@@ -13,6 +13,14 @@ from pathlib import Path
 import pytest
 
 WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None"
+SLOW_TO_LOAD = """
+import sys, time
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "boto3":
+            time.sleep(6)
+sys.meta_path.insert(0, Slow())
+"""
 MAIN = "import sys; from rds_iam_proxy.cli.app import run; sys.exit(run(sys.argv[1:]))"
 
 
@@ -28,7 +36,7 @@ def start(tmp_path: Path, *arguments: str, before: str = "pass") -> subprocess.P
     )
 
 
-@pytest.mark.parametrize("before", ["pass", WITHOUT_UVLOOP])
+@pytest.mark.parametrize("before", ["pass", WITHOUT_UVLOOP, SLOW_TO_LOAD])
 def test_once_proves_the_login_and_ends(tmp_path: Path, before: str) -> None:
     with start(tmp_path, "--once", before=before) as process:
         out, err = process.communicate(timeout=60)

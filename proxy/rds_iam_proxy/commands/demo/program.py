@@ -23,6 +23,7 @@ from ...logs import setup, takes_colours
 from ...net.address import Address
 from ..connect_lines import connect_lines
 from ..serve import new_event_loop, serve
+from ..status_client import NoAnswer, wait_until_ready
 from .token_check import Keys
 
 USER = "demo"
@@ -30,6 +31,9 @@ FIRST_ADMIN_PORT = 9090
 
 OTHER_DEMOS = 20
 """So many may take the free port that was found before it is listened on."""
+
+READY_SECONDS = 30.0
+"""For the proxy's own first login: a slow machine may take longer to load boto3 than a client's login may wait."""
 
 _TARGET = "demo"
 _PROFILE = "rds-iam-proxy-demo"
@@ -87,6 +91,8 @@ async def _run(listen: Address, page: Address, folder: Path, once: bool, engine:
             if not ready.done():
                 return await serving  # raises what kept it from starting
             proxy: Address = ready.result()
+            with suppress(NoAnswer):  # why not is told by the login below
+                await asyncio.to_thread(wait_until_ready, page, READY_SECONDS)
             if not await _prove(rds, proxy, password, play):
                 return 1
             if once:
