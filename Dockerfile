@@ -12,7 +12,7 @@ COPY proxy ./proxy
 COPY protocol ./protocol
 RUN tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir wheels .
 RUN python3 -m venv --without-pip /opt/rds-iam-proxy \
- && tools/bin/pip --python /opt/rds-iam-proxy/bin/python install --no-cache-dir --constraint constraints.txt wheels/*.whl
+ && tools/bin/pip --python /opt/rds-iam-proxy/bin/python install --no-cache-dir --constraint constraints.txt "$(echo wheels/*.whl)[fleet]"
 
 FROM debian:trixie-slim
 RUN apt-get update \

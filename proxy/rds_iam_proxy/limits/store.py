@@ -21,7 +21,7 @@ from .shared_budget import CALL_SECONDS
 from .store_place import StorePlace, acl_rule
 
 if TYPE_CHECKING:
-    from redis.asyncio.connection import AbstractConnection
+    from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 
 CONNECT_SECONDS = 2.0
 """TCP, TLS and AUTH together, without the time that signing takes."""
@@ -111,8 +111,7 @@ class Store:
             await connection.disconnect(nowait=True)
 
     async def _open(self, user: str, password: str) -> "AbstractConnection":
-        from redis.asyncio.connection import Connection, SSLConnection
-
+        plain, over_tls = await in_thread(_connections, CONNECT_SECONDS, "store-client")
         settings: dict[str, Any] = {
             "host": self._address.host,
             "port": self._address.port,
@@ -129,10 +128,10 @@ class Store:
         if self.place.tls:
             if self._context is None:
                 self._context = await in_thread(partial(_context, self.place.ca_file), CONNECT_SECONDS, "store-ca")
-            connection = SSLConnection(**settings)
+            connection = over_tls(**settings)
             connection.ssl_context.context = self._context  # its own would add a CA file to the system's roots
         else:
-            connection = Connection(**settings)
+            connection = plain(**settings)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
@@ -177,6 +176,13 @@ class Store:
         quotes = repeats(str(exc).encode("utf-8", "replace"), self._password.encode())
         why = _LEFT_OUT if quotes else _reason(exc, self.place)
         return StoreError(f"cannot {doing} the fleet's store {self.place}{at}: {why}")
+
+
+def _connections() -> "tuple[type[Connection], type[SSLConnection]]":
+    """redis-py's, whose import takes a moment the first time."""
+    from redis.asyncio.connection import Connection, SSLConnection
+
+    return Connection, SSLConnection
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
