@@ -22,7 +22,7 @@ help:
 	@echo "make conformance  every client, through the proxy and directly, must see the same; writes docs/conformance.md"
 	@echo "make bench        measure against a direct connection and MySQL Router, write docs/benchmarks.md (35 minutes)"
 	@echo "make bench-smoke  every measure for a moment, to see that it works"
-	@echo "make bench-postgres  PostgreSQL beside pgbouncer (apt-get install pgbouncer); prints a table (15 minutes)"
+	@echo "make bench-postgres  PostgreSQL beside pgbouncer (apt-get install pgbouncer); renews its part of docs/benchmarks.md (15 minutes)"
 	@echo "make churn        clients of all kinds, killed and flooding ones too: nothing may grow, nothing may be left at the server (20 minutes)"
 	@echo "make fleet-run    four proxies with one budget through every outage of its store; writes docs/fleet.md (8 minutes)"
 	@echo "make docs         renew docs/troubleshooting.md and docs/configuration.md from the program's tables"

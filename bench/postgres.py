@@ -1,11 +1,13 @@
 """PostgreSQL: this proxy beside pgbouncer (session pooling), both with verified TLS to one server.
 
-`python -m bench.postgres [--seconds SECONDS] [--rounds ROUNDS]` prints a table. CPU is that of the process that relays,
-the best of the rounds, which take turns; figures of two machines cannot be compared.
+`python -m bench.postgres [--seconds SECONDS] [--rounds ROUNDS]` prints which targets hold, keeps the figures and writes
+docs/benchmarks.md again. CPU is that of the process that relays, the best of the rounds, which take turns; figures of
+two machines cannot be compared.
 """
 
 import argparse
 import contextlib
+import datetime
 import os
 import re
 import shutil
@@ -22,9 +24,13 @@ from kit.running_proxy import PASSWORD, USER, config_text, start_proxy
 from servers.postgres_accounts import DATABASE, PLAIN_PASSWORD, PLAIN_USER
 from servers.postgres_server import PostgresServer, start_postgres
 
+from . import machine, report
 from .accounting import cpu_of, memory_of
+from .postgres_figures import COPY_OUT, IDLE, PGBOUNCER, PROXY, TRANSACTION, PostgresRun
 from .process import BrokenRun, free_port, started, wait_until_listening
+from .samples import Run
 
+DOCS = Path(__file__).parent.parent / "docs"
 SCALE = 5
 CLIENTS = (1, 8, 32)
 CLIENTS_PER_SECOND = 8  # that log in on a loaded machine
@@ -54,7 +60,7 @@ class Relay:
 @contextlib.contextmanager
 def running_pgbouncer(server: PostgresServer, folder: Path) -> Iterator[Relay]:
     """As the role that has a password, whose login is not what is measured. Raises BrokenRun."""
-    program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
+    program = _pgbouncer()
     if program is None:
         raise BrokenRun("there is no pgbouncer: apt-get install pgbouncer (and stop its service)")
     folder.mkdir()
@@ -88,14 +94,27 @@ server_tls_ca_file = {folder}/ca.pem
     ]
     with started(command, folder.with_suffix(".log"), os.environ) as process:
         wait_until_listening(process, port, folder.with_suffix(".log"))
-        yield Relay("pgbouncer", process.pid, port, PLAIN_USER, PLAIN_PASSWORD)
+        yield Relay(PGBOUNCER, process.pid, port, PLAIN_USER, PLAIN_PASSWORD)
+
+
+def _pgbouncer() -> str | None:
+    return shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
+
+
+def pgbouncer_version() -> str:
+    """Empty: there is none."""
+    program = _pgbouncer()
+    if program is None:
+        return ""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[1]
 
 
 @contextlib.contextmanager
 def this_proxy(server: PostgresServer) -> Iterator[Relay]:
     config = config_text(server, target="max_sessions = 1000").replace('level = "debug"', 'level = "info"')
     with start_proxy(config, key=server.key, dev_mode=False) as proxy:
-        yield Relay("rds-iam-proxy", proxy.process.pid, proxy.port, USER, PASSWORD)
+        yield Relay(PROXY, proxy.process.pid, proxy.port, USER, PASSWORD)
 
 
 def pgbench(relay: Relay, protocol: str, clients: int, seconds: int) -> float:
@@ -157,14 +176,14 @@ def idle_session(relay: Relay) -> float:
 
 def measures(seconds: int) -> dict[str, tuple[Callable[[Relay], float], bool]]:
     """Each with whether the least of the rounds counts, and not the most."""
-    found: dict[str, tuple[Callable[[Relay], float], bool]] = {"kB per idle session": (idle_session, False)}
+    found: dict[str, tuple[Callable[[Relay], float], bool]] = {IDLE: (idle_session, False)}
     for protocol in ("simple", "prepared"):
         for clients in CLIENTS:
-            found[f"µs CPU per transaction, {protocol}, {clients} clients"] = (
+            found[f"{TRANSACTION}{protocol}, {clients} client{'s' if clients > 1 else ''}"] = (
                 lambda relay, p=protocol, c=clients: pgbench(relay, p, c, seconds),  # type: ignore[misc]
                 True,
             )
-    found["MB per CPU second, COPY out"] = (copy_out, False)
+    found[COPY_OUT] = (copy_out, False)
     return found
 
 
@@ -191,22 +210,29 @@ def main() -> int:
                 relays.append(stack.enter_context(running_pgbouncer(server, Path(scratch) / "pgbouncer")))
             except BrokenRun as exc:
                 sys.stderr.write(f"{exc}\n")
-            _print(relays, measures(arguments.seconds), arguments.rounds)
+            run = _run(relays, arguments.seconds, arguments.rounds)
     finally:
         server.stop()
+    sys.stdout.writelines(f"{target.line()}\n" for target in run.targets())
+    folder = DOCS / "benchmarks"
+    run.save(folder)
+    report.write([Run.load(path) for path in sorted(folder.glob("run-*.json"))], DOCS)
     return 0
 
 
-def _print(relays: list[Relay], wanted: dict[str, tuple[Callable[[Relay], float], bool]], rounds: int) -> None:
-    sys.stdout.write(f"| | {' | '.join(relay.name for relay in relays)} |\n| --- |{' ---: |' * len(relays)}\n")
-    for name, (measure, less) in wanted.items():
+def _run(relays: list[Relay], seconds: int, rounds: int) -> PostgresRun:
+    load = machine.load()
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    figures: dict[str, dict[str, float]] = {}
+    for name, (measure, less) in measures(seconds).items():
         found: dict[str, list[float]] = {relay.name: [] for relay in relays}
         for _ in range(rounds):
             for relay in relays:
                 found[relay.name].append(measure(relay))
-        best = [min(values) if less else max(values) for values in found.values()]
-        sys.stdout.write(f"| {name} | {' | '.join(f'{value:.1f}' for value in best)} |\n")
+        figures[name] = {relay: round(min(values) if less else max(values), 2) for relay, values in found.items()}
+        sys.stdout.write(f"{name}: {figures[name]}\n")
         sys.stdout.flush()
+    return PostgresRun(began, rounds, seconds, load, pgbouncer_version(), figures)
 
 
 if __name__ == "__main__":

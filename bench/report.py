@@ -9,6 +9,7 @@ from .charts import Bar, Group, bar_chart
 from .figures import Figures, Value, cpu, named
 from .lab import DIRECT, DIRECT_WAYS, PROXY, ROUTER, TITLES, TOKEN
 from .measures import bulk, lent, logins, many, memory, queries, startup
+from .postgres_figures import PostgresRun
 from .samples import Run
 from .targets import LOGINS, MBPS, PER_GIGABYTE, PER_QUERY, QPS, SERVER_CPU, targets
 
@@ -46,6 +47,7 @@ def write(runs: Sequence[Run], docs: Path) -> None:
         _targets(figures),
         f"## Charts\n\nOf the last run.\n\n{pictures}\n",
         *_tables(figures),
+        postgres.section() if (postgres := PostgresRun.load(folder)) else "",
         NOTES.read_text() if NOTES.exists() else "",
     ]
     (docs / "benchmarks.md").write_text("\n".join(part for part in parts if part))
