@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import logging
 import os
@@ -110,11 +111,7 @@ def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
         content, status = read_file(path)
         if is_private(status) and not _expires_soon(content):
             return _load(path, path)
-    # Imported only here: most starts find the file.
-    from ..net.make_certificate import make_server_certificate
-
-    made = make_server_certificate(NAMES, days=SELF_SIGNED_DAYS)
-    pem = made.certificate_pem + made.private_key_pem
+    pem = _made()
     try:
         write_private_file(path, pem)
         return _load(path, path)
@@ -132,6 +129,16 @@ def _self_signed(path: Path) -> tuple[ssl.SSLContext, bytes]:
         raise ConfigError(
             [f"no folder for the certificate of local TLS: {path.parent}: {exc.strerror}; set XDG_STATE_HOME"]
         ) from exc
+
+
+@functools.cache
+def _made() -> bytes:
+    """One for all listeners and reloads of this process, though it may not be kept."""
+    # Imported only here: most starts find the file.
+    from ..net.make_certificate import make_server_certificate
+
+    made = make_server_certificate(NAMES, days=SELF_SIGNED_DAYS)
+    return made.certificate_pem + made.private_key_pem
 
 
 def _load_unkept(pem: bytes) -> tuple[ssl.SSLContext, bytes]:
