@@ -45,6 +45,7 @@ print(psycopg.connect().execute("TABLE customers").fetchall())
 """What `run` runs on the pages, and a program that reads the same variables."""
 NOT_RUN = {
     "make": "the Makefile has its own tests",
+    "LONG_TESTS=1": "it takes minutes",
     "python3": "tests/test_packaging.py installs",
     "/opt/rds-iam-proxy/bin/pip": "tests/test_packaging.py installs",
     "ln": "tests/test_packaging.py installs",
