@@ -48,7 +48,7 @@ class MySQLFront:
         self._shared = shared
         self._account = self._ordered = _NOBODY  # who is in, and who is to be
         self._request = ASKS_NOTHING
-        self._attributes: Mapping[bytes, bytes] = {}  # the request's
+        self._attributes: Mapping[bytes, bytes] = {}  # the request's, until the client is in
         self._greet_as = DEFAULT_IDENTITY
 
     @property
@@ -104,7 +104,7 @@ class MySQLFront:
     async def welcome(self, rds: UpstreamSession) -> None:
         """With RDS's own OK, unless its kind of server is no longer the one that the client was greeted as."""
         self._greeter.check(rds.identity, self._request, self._greet_as)
-        self._account = self._ordered
+        self._account, self._attributes = self._ordered, {}
         tls = self._arrival.tls
         await self._stream.write(self._login.success(rds.ok, fingerprint=None if tls is None else tls.fingerprint))
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..aws.clock import TokenClock
@@ -207,7 +208,7 @@ class Upstream:
                         await self.tokens.get(way.target.address, way.target.region, order.db_user)
                     patience.on(Step.CONNECT)
                     login = order.make(way, patience.beside(PhaseTimer(self.stats.phases, self.now)))
-                    session = await login.run(lambda: self._closed(order.account))
+                    session = await login.run(partial(self._closed, order.account))
             except TimeoutError:
                 if self.tunnel is not None and login is not None and login.step in _UNSEEN:
                     self.tunnel.unanswered()

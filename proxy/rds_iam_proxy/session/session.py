@@ -255,10 +255,11 @@ class Session(Generic[SessionT]):
         with self._front.watch(rds, keep_quit=loan.key is not None) as watch:
             relay = Relay(self._stream, rds.stream, watch, self._shared.buffer)
             self._was_in, self._activity = True, Activity.RUNNING
+            self._meter.start(relay)
             try:
-                with self._meter.running(relay):
-                    return await relay.run()
+                return await relay.run()
             finally:
+                self._meter.stop()
                 self._activity = Activity.ENDING
 
     async def _log_in_again(self, loan: Loan[SessionT], payload: bytes) -> Loan[SessionT] | None:

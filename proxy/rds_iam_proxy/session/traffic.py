@@ -1,7 +1,6 @@
 """How many bytes one session has moved, and for how long none, across all its relays."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ..stats.target import TargetStats
 from .relay import Relay
@@ -21,15 +20,14 @@ class Meter:
         self._byte_count = -1  # at the last look
         self._quiet_since = 0.0
 
-    @contextmanager
-    def running(self, relay: Relay) -> Iterator[None]:
+    def start(self, relay: Relay) -> None:
+        """It runs from now on, until `stop`."""
         self.relay = relay
         self._byte_count = -1
-        try:
-            yield
-        finally:
-            self._up, self._down = self.bytes
-            self.relay = None
+
+    def stop(self) -> None:
+        self._up, self._down = self.bytes
+        self.relay = None
 
     @property
     def bytes(self) -> tuple[int, int]:
