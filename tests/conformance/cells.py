@@ -155,7 +155,7 @@ def judge(client: str, family: str, check: Check, proxy: Results | None, direct:
         return Cell(check.name, Verdict.LIMIT, limit.reason)
     differences = differing(proxy, direct)
     known = difference_of(client, family, check.name)
-    if known is not None and not faults and all(text.startswith(known.path) for text in differences):
+    if known is not None and (known.fails or not faults) and all(text.startswith(known.path) for text in differences):
         return Cell(check.name, Verdict.BY_DESIGN, known.reason)
     return Cell(check.name, Verdict.FAULT, details=(*faults, *differences))
 
