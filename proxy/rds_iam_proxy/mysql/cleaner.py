@@ -103,8 +103,9 @@ class Cleaner:
                 await self._round(rds, kind, b"", client)  # what it is owed
                 raise Unfit("no reference")
             self._references.move_to_end(where)
-            results = await self._round(rds, kind, reference.restoring or b"", client)
-            if reference.restoring is None:
+            restored = reference.restoring
+            results = await self._round(rds, kind, restored or b"", client)
+            if restored is None:  # another of its kind may have found out meanwhile
                 reference.restoring = _restoring(reference.values, _values(results, rds))
                 if reference.restoring:
                     results = await self._round(rds, kind, reference.restoring, None)
@@ -113,7 +114,8 @@ class Cleaner:
         except TimeoutError as exc:
             raise Unfit("slow") from exc
         if results != reference.results:
-            self._references.pop(where, None)  # the next new one tells what is right today
+            if self._references.get(where) is reference:
+                del self._references[where]  # the next new one tells what is right today
             raise Unfit("differs")
         if rds.unfit:
             raise Unfit(rds.unfit)

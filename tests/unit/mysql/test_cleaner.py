@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
+        self.delay = 0.0
         self.writes: list[list[bytes]] = []
         self._out = bytearray()
         self._more = asyncio.Event()
@@ -43,6 +44,7 @@ class Server:
         self._more.set()
 
     async def read_some(self, buffer: memoryview, deadline: float) -> int:
+        await asyncio.sleep(self.delay)
         async with asyncio.timeout_at(deadline):
             while not self._out:
                 self._more.clear()
@@ -146,6 +148,41 @@ def test_only_what_a_reset_loses_is_restored_and_from_then_on_at_once() -> None:
     rounds = _cleaned(Honest(lost={0: "latin1"}), times=2)
     assert [len(commands) for commands in rounds] == [4, 5, 5]
     assert rounds[1][2] == rounds[2][2] == b"\x03SET NAMES utf8mb4 COLLATE utf8mb4_general_ci"
+
+
+@pytest.mark.parametrize("lost", [{}, {0: "latin1"}, {3: "ANSI"}])
+def test_the_first_sessions_of_a_kind_are_cleaned_at_once(lost: dict[int, str]) -> None:
+    """What a reset loses is not known yet when each of them begins."""
+
+    async def work() -> None:
+        cleaner, sessions = Cleaner(), [_session(Honest(lost=lost)) for _ in range(5)]
+        kind = kind_of(ASKS_NOTHING, {}, sessions[0].identity)
+        assert kind is not None
+        await asyncio.gather(*(cleaner.learn(session, kind) for session in sessions))
+        for _ in range(2):
+            await asyncio.gather(*(cleaner.clean(session, kind) for session in sessions))
+
+    run(work(), VirtualTimeLoop())
+
+
+def test_one_that_differs_leaves_what_was_learnt_meanwhile() -> None:
+    async def work() -> None:
+        server = Honest()
+        cleaner, old, new = Cleaner(), _session(server), _session(Honest(lost={0: "latin1"}))
+        kind = kind_of(ASKS_NOTHING, {}, old.identity)
+        assert kind is not None
+        await cleaner.learn(new, kind)
+        await cleaner.clean(new, kind)
+        server.grants = "GRANT ALL"
+        cast(Server, old.stream).delay = 0.5
+        differing = asyncio.create_task(cleaner.clean(old, kind))
+        await asyncio.sleep(0)
+        await cleaner.learn(new, kind)  # a login after a reset that loses something
+        with pytest.raises(Unfit, match="differs"):
+            await differing
+        await cleaner.clean(new, kind)
+
+    run(work(), VirtualTimeLoop())
 
 
 def _unfit(change: Callable[[Honest], object], *, killed: bool = False) -> str:
