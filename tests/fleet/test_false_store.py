@@ -3,11 +3,13 @@
 import asyncio
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from rds_iam_proxy.limits import store
 from rds_iam_proxy.limits.store import Store, StoreError
@@ -61,6 +63,16 @@ async def test_other_words_of_a_store_are_told() -> None:
     async with false_store(lambda _: b"-ERR max number of \x1b[31mclients reached\r\n") as place:
         with pytest.raises(StoreError, match=r"max number of \?\[31mclients reached"):
             await Store(place).connect()
+
+
+def test_an_error_of_any_length_takes_no_time() -> None:
+    """It is looked at on the event loop, as long as it comes within the seconds of a call."""
+    asked = Store(StorePlace(Address("127.0.0.1", 6379), tls=False, password=PASSWORD))
+    error = ResponseError("ERR " + "x" * (32 << 20) + PASSWORD)
+    began = time.process_time()
+    told = str(asked._store_error(error, "use"))
+    assert time.process_time() - began < 0.25
+    assert len(told) < 300
 
 
 def test_keys_of_the_connection_are_written_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ CONNECTION_LIFE_SECONDS = 11 * 3600.0
 _LEFT_OUT = "its answer repeats the password and is left out; is it a Redis or Valkey that takes AUTH?"
 """As Redis does with a command that it does not know, or that was renamed."""
 
+_SHOWN, _LOOKED_AT = 200, 1000
+"""Characters of a store's own words that are told, and that are searched for the password: it may say any number."""
+
 _REFUSED_IN_SCRIPT = ("can't run this command", "has no permissions to run")
 """How Redis 7.0 and Valkey 8.1 say of a command inside the script what they call NOPERM elsewhere."""
 
@@ -173,7 +176,7 @@ class Store:
         if isinstance(exc, StoreError):
             return exc
         at = "" if self._address == self.place.address else f" (at {self._address})"
-        quotes = repeats(str(exc).encode("utf-8", "replace"), self._password.encode())
+        quotes = repeats(str(exc)[:_LOOKED_AT].encode("utf-8", "replace"), self._password.encode())
         why = _LEFT_OUT if quotes else _reason(exc, self.place)
         return StoreError(f"cannot {doing} the fleet's store {self.place}{at}: {why}")
 
@@ -213,5 +216,5 @@ def _reason(exc: BaseException, place: StorePlace) -> str:
         return f"its user may not do that; `{acl_rule(place.user)}` suffices"
     if isinstance(exc, exceptions.AuthenticationError):
         return "it refuses user and password; see store_user, store_password_env, store_password_file, store_iam"
-    text = "".join(character if character.isprintable() else "?" for character in str(exc))
-    return text[:200] or type(exc).__name__
+    text = "".join(character if character.isprintable() else "?" for character in str(exc)[:_SHOWN])
+    return text or type(exc).__name__
